@@ -1,0 +1,235 @@
+//! What all four programs do alike: parse, run, report.
+
+// Each program uses its part of this file.
+#![allow(dead_code)]
+
+use clap::Parser;
+use std::env;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::SystemTime;
+use storagex::input::Files;
+use storagex::output::Output;
+use storagex::{Error, Kind, Result};
+
+/// The name that messages start with.
+pub const PROGRAM: &str = env!("CARGO_BIN_NAME");
+
+/// Parses the command line, runs `body` and reports: 0, or 1 for an error, or 2 for wrong usage.
+pub fn main<Args: Parser>(
+    arguments: impl Iterator<Item = OsString>,
+    body: impl FnOnce(Args) -> Result<()>,
+) -> ExitCode {
+    let args = match Args::try_parse_from(arguments) {
+        Ok(args) => args,
+        Err(e) => return usage(&e),
+    };
+    match body(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has seen enough: a normal end.
+        Err(e) if e.kind() == &Kind::ClosedPipe => ExitCode::SUCCESS,
+        Err(e) => {
+            say("error", &e.to_string());
+            if let Some(hint) = hint(e.kind()) {
+                say("hint", &hint);
+            }
+            match e.kind() {
+                Kind::Size(_) | Kind::Store(_) | Kind::Name(_) => ExitCode::from(2),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+/// Writes a line to stderr; if that fails, there is nobody to tell.
+fn say(what: &str, message: &str) {
+    let _ = writeln!(io::stderr(), "{PROGRAM}: {what}: {message}");
+}
+
+/// Shows the help that was asked for, or what is wrong with the command line.
+fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    let paragraph = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = paragraph.split_whitespace().collect();
+    let message = words.join(" ");
+    say("error", message.strip_prefix("error: ").unwrap_or(&message));
+    say("hint", &format!("{PROGRAM} --help shows the options"));
+    ExitCode::from(2)
+}
+
+/// What the user can do about an error, where there is something.
+fn hint(kind: &Kind) -> Option<String> {
+    Some(match kind {
+        Kind::Empty if PROGRAM == "sx-put" => {
+            "did what should make the frames fail? nothing has been stored".into()
+        }
+        Kind::Empty => "did what should give the frames fail?".into(),
+        Kind::Truncated if PROGRAM == "sx-put" => {
+            "did what makes the frames fail? the frames so far are stored, but have no key".into()
+        }
+        Kind::Truncated | Kind::CutShort(_) => {
+            "did what gives the frames fail? what has been written is not all".into()
+        }
+        Kind::NotPng("a key") => "sx-get brings back the frames that a key is of".into(),
+        Kind::NotPng("a JPEG picture" | "a WebP picture or another RIFF file") | Kind::Lossy => {
+            "whatever kept the picture changed it, and its bytes are lost; keep PNGs as they are".into()
+        }
+        Kind::NotPng(_) => "sx-encode makes frames of any bytes".into(),
+        Kind::NotFrame(_) => {
+            "if it was a frame, whatever kept it has shrunk or re-encoded it, and its bytes are lost".into()
+        }
+        Kind::OldPiece => "pieces of storagex 1.0 are brought back by the key that it gave".into(),
+        Kind::Version(_) => "a newer storagex has written it".into(),
+        Kind::TooLarge { .. } => "--max-frame raises the limit, if you trust where it comes from".into(),
+        Kind::Offset { found, expected } if found > expected => {
+            "a frame is missing before this one, or stands elsewhere".into()
+        }
+        Kind::Offset { .. } => "a frame stands here twice, or stood elsewhere".into(),
+        Kind::WrongKind("a frame of an index, expected data") => {
+            "sx-get KEY brings back the data that an index is of".into()
+        }
+        Kind::Conflict(_) => "sort the files of one stream at a time".into(),
+        Kind::NotPositioned => "the order of such frames is in their index only".into(),
+        Kind::Size(_) => "-W and -H set width and height of a frame".into(),
+        Kind::Name(_) => "--name gives a shorter one".into(),
+        Kind::Key(_) => {
+            "a key is the line that sx-put printed; a file of keys can be given by its path".into()
+        }
+        Kind::Store(_) => "a folder here is written ./NAME".into(),
+        Kind::Terminal("stdin") => format!("see {PROGRAM} --help, or man {PROGRAM}"),
+        Kind::Terminal(_) => "redirect it with > FILE, or | sx-put".into(),
+        Kind::NotFound => "has the store been moved or pruned? its path is in the key".into(),
+        Kind::Digest { .. } => "the store, or somebody, has changed the picture".into(),
+        Kind::Command(_) => "there is no last frame: no key comes of what was written".into(),
+        _ => return None,
+    })
+}
+
+/// The number of cores.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Options that all programs have.
+#[derive(clap::Args)]
+pub struct Limit {
+    /// Largest frame to accept, in MiB of pixels (1 to 1024)
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    max_frame: u16,
+}
+
+impl Limit {
+    /// In bytes.
+    pub fn bytes(&self) -> usize {
+        usize::from(self.max_frame) << 20
+    }
+}
+
+/// Reads a number of threads or requests: 1 to 1024.
+pub fn jobs(text: &str) -> std::result::Result<usize, String> {
+    match text.parse() {
+        Ok(jobs @ 1..=1024) => Ok(jobs),
+        _ => Err("expected 1 to 1024".into()),
+    }
+}
+
+/// Stdin, unbuffered.
+pub fn stdin() -> Result<File> {
+    widen(io::stdin().as_fd());
+    let own = io::stdin().as_fd().try_clone_to_owned();
+    own.map(File::from)
+        .map_err(|e| Error::io("cannot read stdin", e))
+}
+
+/// Stdin, where pictures are to come from.
+pub fn stdin_pictures() -> Result<File> {
+    match io::stdin().is_terminal() {
+        true => Err(Kind::Terminal("stdin").into()),
+        false => stdin(),
+    }
+}
+
+/// The files, one after another, or stdin where there are none; `-` is stdin, too.
+pub fn pictures(files: Vec<PathBuf>) -> Result<Box<dyn io::Read + Send>> {
+    match &files[..] {
+        [] => Ok(Box::new(stdin_pictures()?)),
+        [only] if only == Path::new("-") => Ok(Box::new(stdin_pictures()?)),
+        _ => Ok(Box::new(Files::new(files.into_iter()))),
+    }
+}
+
+/// Stdout, unbuffered.
+pub fn stdout() -> Result<File> {
+    widen(io::stdout().as_fd());
+    let own = io::stdout().as_fd().try_clone_to_owned();
+    own.map(File::from)
+        .map_err(|e| Error::io("cannot write to stdout", e))
+}
+
+/// Stdout, where pictures are to go to.
+pub fn stdout_pictures() -> Result<File> {
+    match io::stdout().is_terminal() {
+        true => Err(Kind::Terminal("stdout").into()),
+        false => stdout(),
+    }
+}
+
+/// Makes a pipe hold a mebibyte, so that a frame passes in a few writes; 64 KiB is what it has by
+/// default. What isn't a pipe, or may not grow, stays as it is.
+pub fn widen(fd: BorrowedFd) {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::pipe::fcntl_setpipe_size(fd, 1 << 20);
+    #[cfg(not(target_os = "linux"))]
+    let _ = fd;
+}
+
+/// Runs `body` with where output goes: `default`, or a file that appears at `path` when, and only
+/// when, `body` succeeds. Devices and pipes are written as they are.
+pub fn to<T>(
+    path: Option<&Path>,
+    default: impl FnOnce() -> Result<File>,
+    body: impl FnOnce(&mut dyn Write) -> Result<T>,
+) -> Result<T> {
+    let Some(path) = path else {
+        return body(&mut default()?);
+    };
+    if std::fs::metadata(path).is_ok_and(|old| !old.is_file()) {
+        let file = File::options().write(true).open(path);
+        let unwritable = |e| Error::io("cannot write", e).at(path.display());
+        return body(&mut file.map_err(unwritable)?);
+    }
+    let mut output = Output::new(path)?;
+    let done = body(&mut output)?;
+    output.replace()?;
+    Ok(done)
+}
+
+/// Writes text.
+pub fn write(output: &mut (impl Write + ?Sized), text: &str) -> Result<()> {
+    output.write_all(text.as_bytes()).map_err(Error::output)
+}
+
+/// A time as people and programs read it: RFC 3339, in UTC, to the second.
+pub fn time(time: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
+/// The store where `--to` names none: `$SX_STORE`, or the folder `storagex` in `$XDG_DATA_HOME`,
+/// which is `~/.local/share` by default.
+pub fn default_store() -> Result<String> {
+    let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
+    variable("SX_STORE")
+        .or_else(|| variable("XDG_DATA_HOME").map(|data| format!("file:{data}/storagex")))
+        .or_else(|| variable("HOME").map(|home| format!("file:{home}/.local/share/storagex")))
+        .ok_or_else(|| {
+            Kind::Store("no store: neither --to nor SX_STORE nor HOME is given".into()).into()
+        })
+}

@@ -1,0 +1,137 @@
+//! Keys to frames: see sx-get(1).
+
+mod common;
+
+use clap::Parser;
+use std::fs::File;
+use std::path::Path;
+use std::process::ExitCode;
+use storagex::get::{Info, Options};
+use storagex::{Error, Key, Kind, Result, get, input};
+
+/// Bring back the pictures that keys are of.
+#[derive(Parser)]
+#[command(name = common::PROGRAM, version)]
+struct Args {
+    /// Keys, or files of keys, one a line; - or nothing for stdin
+    #[arg(value_name = "KEY|FILE")]
+    keys: Vec<String>,
+
+    /// Print the keys of everything that the keys reach, fetch nothing but indexes
+    #[arg(long, group = "instead")]
+    list: bool,
+
+    /// Show name, size, frames, store and time
+    #[arg(long, group = "instead")]
+    info: bool,
+
+    /// With --info: an object of JSON for each key
+    #[arg(long, requires = "info")]
+    json: bool,
+
+    /// Fetch and check everything, write nothing
+    #[arg(long, group = "instead")]
+    check: bool,
+
+    /// Frames to fetch at once
+    #[arg(short, long, value_name = "N", default_value_t = 8, value_parser = common::jobs)]
+    jobs: usize,
+
+    #[command(flatten)]
+    limit: common::Limit,
+}
+
+fn main() -> ExitCode {
+    common::main(std::env::args_os(), run)
+}
+
+fn run(args: Args) -> Result<()> {
+    let options = Options {
+        jobs: args.jobs,
+        limit: args.limit.bytes(),
+    };
+    let mut output = match args.list || args.info || args.check {
+        true => common::stdout()?,
+        false => common::stdout_pictures()?,
+    };
+    for key in keys(args.keys)? {
+        if args.list {
+            get::list(&key, &options, |key| {
+                common::write(&mut output, &format!("{key}\n"))
+            })?;
+        } else if args.info {
+            let show = if args.json { json } else { text };
+            common::write(&mut output, &show(&get::info(&key, &options)?))?;
+        } else if args.check {
+            get::check(&key, &options)?;
+        } else {
+            get(&key, &mut output, &options)?;
+        }
+    }
+    Ok(())
+}
+
+/// The keys that the arguments give: all of them are read before the first one is used.
+fn keys(arguments: Vec<String>) -> Result<Vec<Key>> {
+    if arguments.is_empty() {
+        return parse("stdin", common::stdin()?);
+    }
+    let mut keys = Vec::new();
+    for argument in &arguments {
+        match argument.as_str() {
+            "-" => keys.extend(parse("stdin", common::stdin()?)?),
+            key if has_scheme(key) => keys.push(key.parse()?),
+            path => keys.extend(parse(path, input::open(Path::new(path))?)?),
+        }
+    }
+    Ok(keys)
+}
+
+/// Whether an argument is a key rather than a file: RFC 3986, 3.1.
+fn has_scheme(argument: &str) -> bool {
+    let of_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    argument.split_once(':').is_some_and(|(scheme, _)| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(of_scheme)
+    })
+}
+
+/// The keys in a file, one a line; there must be one.
+fn parse(name: &str, file: File) -> Result<Vec<Key>> {
+    let text =
+        std::io::read_to_string(file).map_err(|e| Error::io("cannot read keys", e).at(name))?;
+    let keys: Result<Vec<Key>> = (text.lines().map(str::trim).zip(1..))
+        .filter(|(line, _)| !line.is_empty() && !line.starts_with('#'))
+        .map(|(line, n)| {
+            line.parse()
+                .map_err(|e: Error| e.at(format_args!("{name}: line {n}")))
+        })
+        .collect();
+    match keys? {
+        keys if keys.is_empty() => {
+            Err(Error::from(Kind::Key("no key, expected one a line".into())).at(name))
+        }
+        keys => Ok(keys),
+    }
+}
+
+fn text(info: &Info) -> String {
+    let made = info.made.map_or("unknown".to_owned(), common::time);
+    format!(
+        "name: {}\nsize: {}\nframes: {}\nstore: {}\nmade: {made}\n",
+        info.name.escape_debug(),
+        info.size,
+        info.frames,
+        info.store,
+    )
+}
+
+fn json(info: &Info) -> String {
+    let object = serde_json::json!({
+        "name": info.name,
+        "size": info.size,
+        "frames": info.frames,
+        "store": info.store,
+        "made": info.made.map(common::time),
+    });
+    format!("{object}\n")
+}

@@ -1,0 +1,78 @@
+//! Frames to a store: see sx-put(1).
+
+mod common;
+
+use clap::Parser;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use storagex::put::Options;
+use storagex::wire::frame::Size;
+use storagex::{Result, put, store};
+
+/// Keep pictures in a store and print the key that brings them back.
+#[derive(Parser)]
+#[command(name = common::PROGRAM, version)]
+struct Args {
+    /// The store: file:DIR, or a path with a slash [default: $SX_STORE, or storagex in $XDG_DATA_HOME]
+    #[arg(long, value_name = "STORE")]
+    to: Option<String>,
+
+    /// Write the key to this file instead of stdout; an old one stays until the new one is there
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// A name to keep in the index
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    name: String,
+
+    /// Print the key of each frame, one a line, and make no index
+    #[arg(long, conflicts_with = "name")]
+    keys: bool,
+
+    /// Frames to store at once
+    #[arg(short, long, value_name = "N", default_value_t = 8, value_parser = common::jobs)]
+    jobs: usize,
+
+    /// Width of an index frame, in pixels
+    #[arg(short = 'W', long, value_name = "PIXELS", default_value_t = Size::DEFAULT.width)]
+    width: u32,
+
+    /// Height of an index frame, in pixels
+    #[arg(short = 'H', long, value_name = "PIXELS", default_value_t = Size::DEFAULT.height)]
+    height: u32,
+
+    #[command(flatten)]
+    limit: common::Limit,
+}
+
+fn main() -> ExitCode {
+    common::main(std::env::args_os(), run)
+}
+
+fn run(args: Args) -> Result<()> {
+    let options = Options {
+        jobs: args.jobs,
+        limit: args.limit.bytes(),
+        index_size: Size {
+            width: args.width,
+            height: args.height,
+        },
+        name: args.name,
+    };
+    let store = store::open(&args.to.map_or_else(common::default_store, Ok)?)?;
+    let input = common::stdin_pictures()?;
+    common::to(args.output.as_deref(), common::stdout, |output| {
+        if args.keys {
+            return put::put_keys(input, &store, &options, |key| {
+                common::write(output, &format!("{key}\n"))
+            });
+        }
+        let (key, _) = put(input, &store, &options)?;
+        common::write(output, &format!("{key}\n"))
+    })
+}

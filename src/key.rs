@@ -1,0 +1,306 @@
+//! Digests, locations, references and keys: "THE KEY" and "References" in storagex(5).
+
+use crate::error::{Error, Kind, Result};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+use std::fmt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// The schemes that a location may have.
+pub const SCHEMES: &str = "file://";
+
+/// What stands between location and digest in a key.
+const MARK: &str = "#blake3=";
+
+/// Bytes that a path in a location has as they are, besides letters and digits.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/');
+
+/// BLAKE3-256 of a frame's pixel bytes. Shown as 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest(blake3::Hash);
+
+impl Digest {
+    /// The digest of these pixel bytes.
+    #[must_use]
+    pub fn of(pixels: &[u8]) -> Self {
+        Digest(blake3::hash(pixels))
+    }
+
+    /// The name of the picture in a content-addressed store: `ab/abcd….png`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let hex = self.0.to_hex();
+        format!("{}/{hex}.png", &hex[..2])
+    }
+
+    /// As an index has it: `blake3:` and the digits.
+    #[must_use]
+    pub fn checksum(&self) -> String {
+        format!("blake3:{self}")
+    }
+
+    /// Reads what [`Digest::checksum`] gives.
+    #[must_use]
+    pub fn from_checksum(checksum: &str) -> Option<Self> {
+        Digest::from_hex(checksum.strip_prefix("blake3:")?)
+    }
+
+    fn from_hex(hex: &str) -> Option<Self> {
+        let lower = hex
+            .bytes()
+            .all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c));
+        let hash = blake3::Hash::from_hex(hex).ok()?;
+        lower.then_some(Digest(hash))
+    }
+
+    /// Checks that this, the digest of what came, is the one that was asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Digest`].
+    pub fn check(&self, expected: &Digest) -> Result<()> {
+        match self == expected {
+            true => Ok(()),
+            false => Err(Error::from(Kind::Digest {
+                found: self.to_string(),
+                expected: expected.to_string(),
+            })),
+        }
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.to_hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Where a picture is: an absolute URL of a scheme that we know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location(String);
+
+impl Location {
+    /// The location of a file.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Key`] where the path isn't absolute.
+    pub fn from_path(path: &Path) -> Result<Self> {
+        if !path.is_absolute() {
+            return Err(Kind::Key(format!("{}, expected an absolute path", path.display())).into());
+        }
+        let path = percent_encode(path.as_os_str().as_bytes(), ESCAPED);
+        Ok(Location(format!("file://{path}")))
+    }
+
+    /// The path of the file that this is the location of.
+    ///
+    /// # Panics
+    ///
+    /// Never: a location of a scheme without paths isn't made.
+    #[must_use]
+    pub fn to_path(&self) -> PathBuf {
+        let path = self
+            .0
+            .strip_prefix("file://")
+            .expect("internal error: a file");
+        let bytes: Vec<u8> = percent_decode_str(path).collect();
+        PathBuf::from(std::ffi::OsString::from_vec(bytes))
+    }
+
+    /// The store that it is in: all but the last two components. None where it has fewer.
+    #[must_use]
+    pub fn store(&self) -> Option<&str> {
+        let path = self.0.strip_prefix("file://")?;
+        let folder = path.rsplitn(3, '/').nth(2)?;
+        Some(&self.0[..self.0.len() - path.len() + folder.len()])
+    }
+
+    /// What an index says of the picture here that has this digest: its name relative to the index
+    /// where the store is content-addressed, else the location itself.
+    #[must_use]
+    pub fn reference(&self, digest: &Digest) -> String {
+        let name = digest.name();
+        match self.0.strip_suffix(&name) {
+            Some(root) if root.ends_with('/') => format!("../{name}"),
+            _ => self.0.clone(),
+        }
+    }
+
+    /// Where the picture is that an index here refers to and that has this digest.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Index`] for anything but the name that the digest has in a content-addressed store.
+    pub fn resolve(&self, reference: &str, digest: &Digest) -> Result<Self> {
+        let name = digest.name();
+        if reference.strip_prefix("../") != Some(&name) {
+            let shown = reference.escape_debug();
+            return Err(Kind::Index(format!("key \"{shown}\", expected \"../{name}\"")).into());
+        }
+        match self.store() {
+            Some(store) => Ok(Location(format!("{store}/{name}"))),
+            None => {
+                Err(Kind::Index(format!("at {self}, expected it in a folder of a store")).into())
+            }
+        }
+    }
+}
+
+impl FromStr for Location {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let bad = |what: &str| Err(Kind::Key(format!("{what}: {}", text.escape_debug())).into());
+        let Some((scheme, path)) = text.split_once("://") else {
+            return bad("no scheme in a location");
+        };
+        if scheme != "file" {
+            return bad(&format!(
+                "scheme '{}', expected {SCHEMES}",
+                scheme.escape_debug()
+            ));
+        }
+        if !path.starts_with('/') {
+            return bad("a path that isn't absolute");
+        }
+        let parts: Vec<&str> = path.split('%').collect();
+        let is_escape = |part: &&str| {
+            let digits = part.as_bytes().get(..2);
+            digits.is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit) && d != b"00")
+        };
+        if !parts[1..].iter().all(is_escape) {
+            return bad("a percent sign without two hexadecimal digits, or with 00");
+        }
+        let plain = |c: u8| c.is_ascii_alphanumeric() || b"-._~/%".contains(&c);
+        if !path.bytes().all(plain) {
+            return bad("a path that isn't percent-encoded");
+        }
+        Ok(Location(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where a picture is, and the digest that proves it: the one line that the user keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Where it is.
+    pub location: Location,
+    /// The digest of its pixels.
+    pub digest: Digest,
+}
+
+impl FromStr for Key {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let shown = text.escape_debug();
+        let Some((location, digest)) = text.rsplit_once(MARK) else {
+            return Err(Kind::Key(format!("a key without {MARK}DIGEST: {shown}")).into());
+        };
+        let Some(digest) = Digest::from_hex(digest) else {
+            let expected = format!("{MARK} and 64 hexadecimal digits, lower case");
+            return Err(Kind::Key(format!("{shown}, expected {expected}")).into());
+        };
+        let location = location.parse()?;
+        Ok(Key { location, digest })
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{MARK}{}", self.location, self.digest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn digest() -> Digest {
+        Digest::of(b"")
+    }
+
+    #[test]
+    fn any_path_makes_a_key_of_one_plain_line() {
+        let path = PathBuf::from(std::ffi::OsString::from_vec(
+            b"/a b/#%\n\xff/\xc3\xa9".to_vec(),
+        ));
+        let location = Location::from_path(&path).unwrap();
+        assert_eq!(location.to_string(), "file:///a%20b/%23%25%0A%FF/%C3%A9");
+        let key = Key {
+            location,
+            digest: digest(),
+        };
+        let back: Key = key.to_string().parse().unwrap();
+        assert_eq!((back.location.to_path(), &back), (path, &key));
+    }
+
+    #[test]
+    fn refuses_what_is_no_key() {
+        let hex = digest().to_string();
+        for bad in [
+            String::new(),
+            "file:///a".into(),
+            format!("file:///a#blake3={}", &hex[1..]),
+            format!("file:///a#blake3={}", hex.to_uppercase()),
+            format!("file://a#blake3={hex}"),
+            format!("file:///a%0#blake3={hex}"),
+            format!("file:///a%00#blake3={hex}"),
+            format!("file:///a b#blake3={hex}"),
+            format!("/a#blake3={hex}"),
+            format!("ftp://a/b#blake3={hex}"),
+        ] {
+            let error = bad.parse::<Key>().unwrap_err();
+            assert!(matches!(error.kind(), Kind::Key(_)), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_reference_is_a_name_of_one_form() {
+        let digest = digest();
+        let name = digest.name();
+        let here: Location = format!("file:///store/{name}").parse().unwrap();
+        assert_eq!(here.reference(&digest), format!("../{name}"));
+        let other: Location = "file:///store/ab/index.png".parse().unwrap();
+        assert_eq!(other.resolve(&format!("../{name}"), &digest).unwrap(), here);
+        let in_root: Location = "file:///x.png".parse().unwrap();
+        for (from, bad) in [
+            (&other, name.clone()),
+            (&other, format!("../../{name}")),
+            (&other, format!("../{}", Digest::of(b"x").name())),
+            (&other, "/etc/passwd".into()),
+            (&other, "file:///etc/passwd".into()),
+            (&other, "https://example.org/x.png".into()),
+            (&in_root, format!("../{name}")),
+        ] {
+            let error = from.resolve(&bad, &digest).unwrap_err();
+            assert!(matches!(error.kind(), Kind::Index(_)), "{bad}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_but_never_panics(text in "(file://)?.{0,80}(#blake3=.*)?") {
+            let _ = text.parse::<Key>();
+        }
+    }
+}

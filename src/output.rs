@@ -1,0 +1,185 @@
+//! A file that appears whole or not at all.
+
+use crate::error::{Error, Result};
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use tempfile::{Builder, NamedTempFile};
+
+/// A file that is being written and has no name yet.
+///
+/// Until [`Output::replace`], whatever stands at the path is as it was; if
+/// the program fails, is interrupted or killed, nothing is left. Where the file system has no
+/// unnamed files (`O_TMPFILE`), it has a temporary name beside the path, which a kill leaves.
+pub struct Output {
+    path: PathBuf,
+    file: Pending,
+}
+
+enum Pending {
+    Unnamed(File),
+    Named(NamedTempFile),
+}
+
+impl Output {
+    /// Starts a file that will stand at `path`; a symbolic link there is followed.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Io`](crate::Kind::Io) where the folder isn't there or can't be written.
+    pub fn new(path: &Path) -> Result<Self> {
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let folder = folder_of(&path);
+        let file = unnamed(folder)
+            .map(Pending::Unnamed)
+            .or_else(|_| named(folder).map(Pending::Named));
+        match file {
+            Ok(file) => Ok(Output { path, file }),
+            Err(e) => Err(Error::io("cannot write", e).at(path.display())),
+        }
+    }
+
+    /// Gives the file its name, in place of what has it; durable when this returns. A file that is
+    /// replaced hands on its permissions.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Io`](crate::Kind::Io); then the old file is as it was.
+    pub fn replace(self) -> Result<()> {
+        let path = self.path.clone();
+        self.place()?;
+        sync_folder(folder_of(&path))
+    }
+
+    /// As [`Output::replace`], but that the name is durable only after [`sync_folder`].
+    pub(crate) fn place(self) -> Result<()> {
+        let path = self.path.clone();
+        self.try_place()
+            .map_err(|e| Error::io("cannot write", e).at(path.display()))
+    }
+
+    fn try_place(self) -> io::Result<()> {
+        let folder = folder_of(&self.path);
+        if let Ok(old) = fs::metadata(&self.path) {
+            self.file().set_permissions(old.permissions())?;
+        }
+        self.file().sync_all()?;
+        match self.file {
+            Pending::Named(named) => named.persist(&self.path)?,
+            Pending::Unnamed(file) => {
+                let link = |name: &Path| link(&file, name);
+                let linked = builder().make_in(folder, link)?;
+                linked.persist(&self.path)?;
+                file
+            }
+        };
+        Ok(())
+    }
+
+    fn file(&self) -> &File {
+        match &self.file {
+            Pending::Unnamed(file) => file,
+            Pending::Named(named) => named.as_file(),
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file().write(bytes);
+        written.map_err(|e| match e.kind() {
+            io::ErrorKind::Interrupted => e,
+            _ => Error::io("cannot write", e)
+                .at(self.path.display())
+                .into_io(),
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file().flush()
+    }
+}
+
+/// The folder that a path is in.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|e| Error::io("cannot make durable", e).at(folder.display()))
+}
+
+fn builder<'a>() -> Builder<'a, 'static> {
+    let mut builder = Builder::new();
+    builder.prefix(".storagex-");
+    builder
+}
+
+fn named(folder: &Path) -> io::Result<NamedTempFile> {
+    use std::os::unix::fs::PermissionsExt;
+    builder()
+        .permissions(Permissions::from_mode(0o666)) // less the umask
+        .tempfile_in(folder)
+}
+
+#[cfg(target_os = "linux")]
+fn unnamed(folder: &Path) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(folder, flags, Mode::from_raw_mode(0o666))?;
+    Ok(File::from(file))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn unnamed(_folder: &Path) -> io::Result<File> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Gives an unnamed file a name that is free: open(2) shows this way under `O_TMPFILE`.
+fn link(file: &File, name: &Path) -> io::Result<()> {
+    use rustix::fs::{AtFlags, CWD};
+    use std::os::fd::AsRawFd;
+    let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+    rustix::fs::linkat(CWD, unnamed, CWD, name, AtFlags::SYMLINK_FOLLOW)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "old").unwrap();
+        let mut output = Output::new(&path).unwrap();
+        output.write_all(b"ne").unwrap();
+        drop(output);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        let mut output = Output::new(&path).unwrap();
+        output.write_all(b"new").unwrap();
+        output.replace().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_and_permissions_stay() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("link"), folder.path().join("file"));
+        fs::write(&other, "old").unwrap();
+        fs::set_permissions(&other, Permissions::from_mode(0o640)).unwrap();
+        symlink("file", &path).unwrap();
+        Output::new(&path).unwrap().replace().unwrap();
+        assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
+        let now = fs::metadata(&other).unwrap();
+        assert_eq!((now.len(), now.permissions().mode() & 0o777), (0, 0o640));
+    }
+}

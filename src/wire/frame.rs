@@ -1,0 +1,463 @@
+//! Header, payload, padding and trailer in pixel bytes: "THE FRAME" in storagex(5).
+
+use crate::error::{Error, Kind, Result};
+use std::fmt;
+
+/// Bytes before the payload: its length.
+pub const HEADER: usize = 4;
+/// Bytes after the padding.
+pub const TRAILER: usize = 32;
+
+const MAGIC: &[u8; 4] = b"SXFR";
+const VERSION: u8 = 2;
+const LAST: u8 = 1;
+const POSITIONED: u8 = 2;
+
+/// What a frame carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum FrameKind {
+    /// A chunk of a stream.
+    Data = 0,
+    /// An index.
+    Index = 1,
+}
+
+/// How the payload is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Codec {
+    /// As it is.
+    Stored = 0,
+    /// One zstd frame.
+    Zstd = 1,
+}
+
+/// Where a frame's bytes belong in their stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Said by the order of the frames alone.
+    Anywhere,
+    /// At this offset; not the last one.
+    At(u64),
+    /// At this offset, and the end of the stream.
+    Last {
+        /// Bytes before it.
+        offset: u64,
+        /// CRC-32 of the whole stream.
+        stream_crc: u32,
+        /// Whether the flag `positioned` is set too.
+        positioned: bool,
+    },
+}
+
+/// What the trailer of a frame says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trailer {
+    /// Data or index.
+    pub kind: FrameKind,
+    /// How the payload is packed.
+    pub codec: Codec,
+    /// Where it belongs. An index frame is [`Place::Anywhere`].
+    pub place: Place,
+    /// Bytes of the payload once the codec is undone.
+    pub raw_length: u32,
+}
+
+/// Width and height of a picture, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Pixels in a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+}
+
+impl Size {
+    /// What storagex 1.0 used: 1024 x 768.
+    pub const DEFAULT: Size = Size {
+        width: 1024,
+        height: 768,
+    };
+
+    /// Bytes of the pixels, 3 each. Doesn't overflow: it saturates.
+    #[must_use]
+    pub fn pixel_bytes(self) -> usize {
+        (self.width as usize)
+            .saturating_mul(self.height as usize)
+            .saturating_mul(3)
+    }
+
+    /// Bytes of payload that a frame of this size holds; none where it is too small to be one.
+    #[must_use]
+    pub fn capacity(self) -> usize {
+        self.pixel_bytes().saturating_sub(HEADER + TRAILER)
+    }
+
+    /// This size, if full frames can have it.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Size`] where it holds no payload, or has more than `limit` pixel bytes.
+    pub fn checked(self, limit: usize) -> Result<Size> {
+        if self.capacity() == 0 {
+            let needed = (HEADER + TRAILER) / 3 + 1;
+            return Err(Kind::Size(format!("{self} pixels, expected at least {needed}")).into());
+        }
+        if self.pixel_bytes() > limit {
+            let most = limit / 3;
+            return Err(Kind::Size(format!("{self} pixels, expected at most {most}")).into());
+        }
+        Ok(self)
+    }
+
+    /// This size, if it has at most `limit` pixel bytes.
+    pub(crate) fn within(self, limit: usize) -> Result<Size> {
+        if self.pixel_bytes() > limit {
+            return Err(Error::from(Kind::TooLarge {
+                found: format!("{self} pixels"),
+                limit: format!("{} pixels", limit / 3),
+            }));
+        }
+        Ok(self)
+    }
+
+    /// The size of a frame with a payload of `length` bytes, where full ones have this size: this
+    /// one if it is full, else smaller, close to square, and not under 16 pixels a side where
+    /// this size allows it. "Size of a frame" in storagex(5) has the formula.
+    #[must_use]
+    pub fn fit(self, length: usize) -> Size {
+        debug_assert!(length <= self.capacity());
+        if length == self.capacity() {
+            return self;
+        }
+        let pixels = (length + HEADER + TRAILER).div_ceil(3);
+        let (most_wide, most_high) = (self.width as usize, self.height as usize);
+        let side = pixels.isqrt();
+        let side = side + usize::from(side * side < pixels);
+        let mut width = most_wide.min(side.max(16));
+        let height = most_high.min(pixels.div_ceil(width).max(16));
+        if width * height < pixels {
+            width = pixels.div_ceil(height);
+        }
+        #[expect(clippy::cast_possible_truncation)] // at most self's, which are u32
+        Size {
+            width: width as u32,
+            height: height as u32,
+        }
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} x {}", self.width, self.height)
+    }
+}
+
+/// Writes the pixel bytes of a frame into `pixels`, in place of what it holds.
+///
+/// `payload` must fit `size`, and `trailer.raw_length` be its length once the codec is undone.
+pub fn render(trailer: &Trailer, payload: &[u8], size: Size, pixels: &mut Vec<u8>) {
+    let end = size.pixel_bytes();
+    pixels.clear();
+    pixels.extend_from_slice(&length32(payload).to_le_bytes());
+    pixels.extend_from_slice(payload);
+    pixels.resize(end - TRAILER, 0);
+    let (mut flags, offset, stream_crc) = match trailer.place {
+        Place::Anywhere => (0, 0, 0),
+        Place::At(offset) => (POSITIONED, offset, 0),
+        Place::Last {
+            offset, stream_crc, ..
+        } => (LAST, offset, stream_crc),
+    };
+    if let Place::Last {
+        positioned: true, ..
+    } = trailer.place
+    {
+        flags |= POSITIONED;
+    }
+    pixels.extend_from_slice(MAGIC);
+    pixels.extend_from_slice(&[VERSION, trailer.kind as u8, trailer.codec as u8, flags]);
+    pixels.extend_from_slice(&trailer.raw_length.to_le_bytes());
+    pixels.extend_from_slice(&offset.to_le_bytes());
+    pixels.extend_from_slice(&stream_crc.to_le_bytes());
+    pixels.extend_from_slice(&[0; 4]);
+    let crc = crc32fast::hash(pixels);
+    pixels.extend_from_slice(&crc.to_le_bytes());
+}
+
+/// The length of a payload as its header has it.
+fn length32(payload: &[u8]) -> u32 {
+    u32::try_from(payload.len()).expect("internal error: a payload over 4 GiB")
+}
+
+/// Whether these pixel bytes end in a trailer, of whatever version: whether the magic is there.
+#[must_use]
+pub fn has_magic(pixels: &[u8]) -> bool {
+    pixels.len() >= HEADER + TRAILER && pixels[pixels.len() - TRAILER..].starts_with(MAGIC)
+}
+
+/// Whether pixels without the magic end in something close to a trailer, as a lossy encoder leaves
+/// it: what is the same in every trailer (magic, version, the high byte of the offset, the zero
+/// field) is off by less than a quarter of the range each, and by a tenth on average.
+#[must_use]
+pub fn resembles(pixels: &[u8]) -> bool {
+    const FIXED: [(usize, u8); 12] = [
+        (0, b'S'),
+        (1, b'X'),
+        (2, b'F'),
+        (3, b'R'),
+        (4, VERSION),
+        (5, 0),
+        (6, 0),
+        (19, 0),
+        (24, 0),
+        (25, 0),
+        (26, 0),
+        (27, 0),
+    ];
+    if pixels.len() < HEADER + TRAILER {
+        return false;
+    }
+    let trailer = &pixels[pixels.len() - TRAILER..];
+    let off = FIXED.map(|(at, byte)| u32::from(trailer[at].abs_diff(byte)));
+    off.iter().all(|&off| off < 64) && off.iter().sum::<u32>() < 25 * 12
+}
+
+/// Reads the trailer of a frame; [`payload`] is what it is of.
+///
+/// Checks everything that "What a reader MUST do" lists from the CRC on; that the magic is there
+/// ([`has_magic`]) is for the caller to see first. `limit` is the greatest raw length allowed.
+///
+/// # Errors
+///
+/// [`Kind::Checksum`], [`Kind::Version`] or [`Kind::Field`].
+pub fn parse(pixels: &[u8], limit: usize) -> Result<Trailer> {
+    debug_assert!(has_magic(pixels));
+    let (body, trailer) = pixels.split_at(pixels.len() - TRAILER);
+    let expected = u32_at(trailer, 28);
+    let found = crc32fast::hash(&pixels[..pixels.len() - 4]);
+    if found != expected {
+        return Err(Error::from(Kind::Checksum {
+            of: "frame",
+            found,
+            expected,
+        }));
+    }
+    if trailer[4] != VERSION {
+        return Err(Kind::Version(trailer[4]).into());
+    }
+    let trailer = parse_trailer(trailer)?;
+    check_body(body)?;
+    check_length(&trailer, payload(pixels), limit)?;
+    Ok(trailer)
+}
+
+/// The payload, with the codec still on, of pixels that [`parse`] has accepted.
+///
+/// # Panics
+///
+/// If it hasn't.
+#[must_use]
+pub fn payload(pixels: &[u8]) -> &[u8] {
+    &pixels[HEADER..][..u32_at(pixels, 0) as usize]
+}
+
+fn parse_trailer(bytes: &[u8]) -> Result<Trailer> {
+    let kind = match bytes[5] {
+        0 => FrameKind::Data,
+        1 => FrameKind::Index,
+        other => return Err(field("kind", other, "0 or 1")),
+    };
+    let codec = match bytes[6] {
+        0 => Codec::Stored,
+        1 => Codec::Zstd,
+        other => return Err(field("codec", other, "0 or 1")),
+    };
+    let raw_length = u32_at(bytes, 8);
+    let place = parse_place(bytes)?;
+    if kind == FrameKind::Index && place != Place::Anywhere {
+        return Err(field("flags of an index frame", bytes[7], "0"));
+    }
+    let is_last = matches!(place, Place::Last { .. });
+    if raw_length == 0 && kind == FrameKind::Data && !is_last {
+        return Err(field(
+            "raw length",
+            0u32,
+            "at least 1 where it isn't the last frame",
+        ));
+    }
+    Ok(Trailer {
+        kind,
+        codec,
+        place,
+        raw_length,
+    })
+}
+
+fn parse_place(bytes: &[u8]) -> Result<Place> {
+    let flags = bytes[7];
+    let offset = u64::from(u32_at(bytes, 12)) | u64::from(u32_at(bytes, 16)) << 32;
+    let stream_crc = u32_at(bytes, 20);
+    let reserved = u32_at(bytes, 24);
+    let positioned = flags & POSITIONED != 0;
+    let last = flags & LAST != 0;
+    if flags & !(LAST | POSITIONED) != 0 {
+        return Err(field("flags", flags, "at most 3"));
+    }
+    if reserved != 0 {
+        return Err(field("reserved field", reserved, "0"));
+    }
+    if !positioned && !last && offset != 0 {
+        return Err(field("offset of a frame that has none", offset, "0"));
+    }
+    if !last && stream_crc != 0 {
+        return Err(field(
+            "stream CRC of a frame that isn't last",
+            stream_crc,
+            "0",
+        ));
+    }
+    let most = i64::MAX as u64 - u64::from(u32_at(bytes, 8));
+    if offset > most {
+        return Err(field("offset", offset, &format!("at most {most}")));
+    }
+    Ok(match (last, positioned) {
+        (true, positioned) => Place::Last {
+            offset,
+            stream_crc,
+            positioned,
+        },
+        (false, true) => Place::At(offset),
+        (false, false) => Place::Anywhere,
+    })
+}
+
+/// Checks payload length and padding in `body`, which is all before the trailer.
+fn check_body(body: &[u8]) -> Result<()> {
+    let length = u32_at(body, 0);
+    let room = &body[HEADER..];
+    if length as usize > room.len() {
+        return Err(field(
+            "payload length",
+            length,
+            &format!("at most {}", room.len()),
+        ));
+    }
+    match room[length as usize..].iter().find(|&&byte| byte != 0) {
+        Some(&byte) => Err(field("padding", byte, "0")),
+        None => Ok(()),
+    }
+}
+
+fn check_length(trailer: &Trailer, payload: &[u8], limit: usize) -> Result<()> {
+    match trailer.codec {
+        Codec::Stored if trailer.raw_length as usize != payload.len() => Err(field(
+            "raw length",
+            trailer.raw_length,
+            &format!("{}, the length of the stored payload", payload.len()),
+        )),
+        Codec::Zstd if trailer.raw_length as usize > limit => Err(field(
+            "raw length",
+            trailer.raw_length,
+            &format!("at most {limit}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn field(name: &'static str, found: impl Into<u64>, expected: &str) -> Error {
+    Error::from(Kind::Field {
+        name,
+        found: found.into(),
+        expected: expected.to_owned(),
+    })
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(
+        bytes[at..at + 4]
+            .try_into()
+            .expect("internal error: four bytes"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_smallest_frame_is_as_the_page_says() {
+        let trailer = Trailer {
+            kind: FrameKind::Data,
+            codec: Codec::Stored,
+            place: Place::Last {
+                offset: 0,
+                stream_crc: 0,
+                positioned: true,
+            },
+            raw_length: 0,
+        };
+        let size = Size::DEFAULT.fit(0);
+        let mut pixels = Vec::new();
+        render(&trailer, b"", size, &mut pixels);
+        assert_eq!((size.width, size.height, pixels.len()), (16, 16, 768));
+        assert_eq!(
+            blake3::hash(&pixels).to_hex().as_str(),
+            "a220d39a9abe8d4bd0e6aa57f1498a9a5e35a5ccb00ba0425f1f2651ba978ff7"
+        );
+        assert_eq!(parse(&pixels, 768).unwrap(), trailer);
+        assert_eq!(payload(&pixels), b"");
+    }
+
+    #[test]
+    fn full_frames_have_the_full_size() {
+        assert_eq!(Size::DEFAULT.capacity(), 2_359_260);
+        assert_eq!(Size::DEFAULT.fit(2_359_260), Size::DEFAULT);
+    }
+
+    proptest! {
+        #[test]
+        fn any_payload_fits(width in 1u32..200, height in 1u32..200, part in 0.0f64..=1.0) {
+            let full = Size { width, height };
+            prop_assume!(full.capacity() > 0);
+            let length = (full.capacity() as f64 * part) as usize;
+            let size = full.fit(length);
+            prop_assert!(size.capacity() >= length);
+            prop_assert!(size.width <= width && size.height <= height);
+            prop_assert!(size.width >= width.min(16) && size.height >= height.min(16));
+        }
+
+        #[test]
+        fn render_then_parse_gives_the_same(
+            bytes in proptest::collection::vec(any::<u8>(), 1..500),
+            offset in 0u64..1 << 62,
+            last in any::<bool>(),
+        ) {
+            let place = match last {
+                true => Place::Last { offset, stream_crc: 7, positioned: true },
+                false => Place::At(offset),
+            };
+            let trailer = Trailer {
+                kind: FrameKind::Data,
+                codec: Codec::Stored,
+                place,
+                raw_length: bytes.len() as u32,
+            };
+            let mut pixels = Vec::new();
+            render(&trailer, &bytes, Size::DEFAULT.fit(bytes.len()), &mut pixels);
+            prop_assert_eq!(parse(&pixels, 1000).unwrap(), trailer);
+            prop_assert_eq!(payload(&pixels), bytes);
+        }
+
+        #[test]
+        fn any_bytes_are_refused_or_read_but_never_panic(mut pixels in proptest::collection::vec(any::<u8>(), 36..200)) {
+            let end = pixels.len();
+            pixels[end - TRAILER..end - TRAILER + 5].copy_from_slice(b"SXFR\x02");
+            let crc = crc32fast::hash(&pixels[..end - 4]);
+            pixels[end - 4..].copy_from_slice(&crc.to_le_bytes());
+            let _ = parse(&pixels, 100);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What storagex(5) specifies: pure, no I/O but `Read`.
+//!
+//! From the bytes up: [`chunk`] cuts a stream and applies the codec, [`frame`] puts a payload
+//! between header and trailer, [`pixels`] makes a PNG of that and takes it back out of any PNG,
+//! [`pictures`] finds the PNGs in a run of bytes, [`stream`] checks that frames follow one another
+//! as they should, [`v1`] knows what storagex 1.0 wrote.
+
+pub mod chunk;
+pub mod frame;
+pub mod pictures;
+pub mod pixels;
+pub mod stream;
+pub mod v1;
+
+use crate::error::{Error, Kind, Result};
+use frame::{Size, Trailer};
+
+/// The pixel bytes that a frame may have unless the user raises the limit: 64 MiB.
+pub const DEFAULT_LIMIT: usize = 64 << 20;
+
+/// The limit can't be raised over this: 1 GiB, so that a PNG's chunk lengths (31 bits) hold it.
+pub const MAX_LIMIT: usize = 1 << 30;
+
+/// Makes a frame: lays its pixels, with `pixels` as scratch, and its PNG into `png`.
+pub fn write_frame(
+    trailer: &Trailer,
+    payload: &[u8],
+    size: Size,
+    pixels: &mut Vec<u8>,
+    png: &mut Vec<u8>,
+) {
+    frame::render(trailer, payload, size, pixels);
+    pixels::render(pixels, size, png);
+}
+
+/// Reads a frame from a PNG that [`pictures`] found: its pixels into `pixels`, in place of what that
+/// holds, and its trailer from these. [`frame::payload`] of the pixels is its payload.
+///
+/// # Errors
+///
+/// [`Kind::BadPng`]; [`Kind::OldPiece`], [`Kind::Lossy`] or [`Kind::NotFrame`] for a picture of
+/// something else; those of [`frame::parse`].
+pub fn read_frame(png: &[u8], limit: usize, pixels: &mut Vec<u8>) -> Result<Trailer> {
+    let picture = pixels::parse(png, pixels)?;
+    if !frame::has_magic(pixels) {
+        return Err(no_frame(pixels, picture));
+    }
+    frame::parse(pixels, limit)
+}
+
+/// What a picture without the magic is.
+fn no_frame(pixels: &[u8], picture: String) -> Error {
+    let kind = if v1::parse(pixels).is_some() {
+        Kind::OldPiece
+    } else if frame::resembles(pixels) {
+        Kind::Lossy
+    } else {
+        Kind::NotFrame(picture)
+    };
+    kind.into()
+}

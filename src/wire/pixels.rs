@@ -1,0 +1,203 @@
+//! Pixel bytes to PNG and back: "The PNG that a writer makes" in storagex(5), and any other PNG.
+
+use super::frame::Size;
+use crate::error::{Error, Kind, Result};
+use png::{ColorType, DecodeOptions, Decoder, Transformations};
+use std::io::Cursor;
+
+/// What every PNG starts with.
+pub(super) const SIGNATURE: &[u8; 8] = b"\x89PNG\r\n\x1a\n";
+/// The most that a stored deflate block holds.
+const BLOCK: usize = 65535;
+
+/// Writes a PNG of these pixel bytes into `png`, in place of what it holds.
+///
+/// Deflate blocks are stored and rows unfiltered: the payload is compressed already, and a stream
+/// that is laid by hand costs two copies and two checksums, where the encoder of the `png` crate
+/// with compression off makes half a gigabyte a second.
+pub fn render(pixels: &[u8], size: Size, png: &mut Vec<u8>) {
+    debug_assert_eq!(pixels.len(), size.pixel_bytes());
+    png.clear();
+    png.extend_from_slice(SIGNATURE);
+    chunk(png, b"IHDR", |png| {
+        png.extend_from_slice(&size.width.to_be_bytes());
+        png.extend_from_slice(&size.height.to_be_bytes());
+        png.extend_from_slice(&[8, 2, 0, 0, 0]);
+    });
+    chunk(png, b"IDAT", |png| stored_zlib(pixels, size, png));
+    chunk(png, b"IEND", |_| {});
+}
+
+/// Appends a PNG chunk with the body that `body` appends.
+fn chunk(png: &mut Vec<u8>, name: &[u8; 4], body: impl FnOnce(&mut Vec<u8>)) {
+    let start = png.len();
+    png.extend_from_slice(&[0; 4]);
+    png.extend_from_slice(name);
+    body(png);
+    let length = u32::try_from(png.len() - start - 8).expect("internal error: a chunk over 4 GiB");
+    png[start..start + 4].copy_from_slice(&length.to_be_bytes());
+    let crc = crc32fast::hash(&png[start + 4..]);
+    png.extend_from_slice(&crc.to_be_bytes());
+}
+
+/// Appends the rows, each behind its filter byte 0, as a zlib stream (RFC 1950) of stored deflate
+/// blocks (RFC 1951, 3.2.4).
+fn stored_zlib(pixels: &[u8], size: Size, png: &mut Vec<u8>) {
+    let total = pixels.len() + size.height as usize;
+    png.reserve(2 + total.div_ceil(BLOCK) * 5 + total + 4 + 4 + 12);
+    png.extend_from_slice(&[0x78, 0x01]);
+    let mut blocks = Blocks {
+        left: total,
+        room: 0,
+    };
+    let mut adler = simd_adler32::Adler32::new();
+    for row in pixels.chunks_exact(size.width as usize * 3) {
+        blocks.append(&[0], png);
+        adler.write(&[0]);
+        blocks.append(row, png);
+        adler.write(row);
+    }
+    png.extend_from_slice(&adler.finish().to_be_bytes());
+}
+
+/// Divides a run of bytes, whose length is known before, into stored blocks.
+struct Blocks {
+    /// Bytes that no block has room for yet.
+    left: usize,
+    /// Room in the block that is open.
+    room: usize,
+}
+
+impl Blocks {
+    fn append(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
+        while !bytes.is_empty() {
+            if self.room == 0 {
+                self.open(out);
+            }
+            let (now, later) = bytes.split_at(bytes.len().min(self.room));
+            out.extend_from_slice(now);
+            self.room -= now.len();
+            bytes = later;
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation)] // at most BLOCK
+    fn open(&mut self, out: &mut Vec<u8>) {
+        self.room = self.left.min(BLOCK);
+        self.left -= self.room;
+        out.push(u8::from(self.left == 0));
+        out.extend_from_slice(&(self.room as u16).to_le_bytes());
+        out.extend_from_slice(&(!(self.room as u16)).to_le_bytes());
+    }
+}
+
+/// Reads the pixels of one whole PNG into `pixels`, in place of what it holds, as 8-bit RGB.
+///
+/// Colour types, bit depths, interlacing, filters and chunks may be any; what becomes of them is in
+/// "What a reader MUST do". Takes memory for the pixels that the header claims, so that the header
+/// must have been checked before ([`super::pictures`] does). Gives what the picture is, in words
+/// for a message: `a 640 x 480 8-bit grayscale picture`.
+///
+/// # Errors
+///
+/// [`Kind::BadPng`].
+pub fn parse(png: &[u8], pixels: &mut Vec<u8>) -> Result<String> {
+    decode(png, pixels).map_err(|e| Error::from(Kind::BadPng).because(e))
+}
+
+fn decode(png: &[u8], pixels: &mut Vec<u8>) -> std::result::Result<String, png::DecodingError> {
+    let mut options = DecodeOptions::default();
+    options.set_ignore_text_chunk(true);
+    options.set_ignore_iccp_chunk(true);
+    options.set_skip_ancillary_crc_failures(false);
+    let mut decoder = Decoder::new_with_options(Cursor::new(png), options);
+    decoder.set_limits(png::Limits {
+        bytes: 4 * png.len() + (1 << 26),
+    });
+    decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
+    let mut reader = decoder.read_info()?;
+    let info = reader.info();
+    let (_, color) = (info.bit_depth, info.color_type);
+    let picture = format!(
+        "a {} x {} {}-bit {} picture",
+        info.width,
+        info.height,
+        info.bit_depth as u8,
+        match color {
+            ColorType::Grayscale => "grayscale",
+            ColorType::Rgb => "RGB",
+            ColorType::Indexed => "palette",
+            ColorType::GrayscaleAlpha => "grayscale and alpha",
+            ColorType::Rgba => "RGBA",
+        }
+    );
+    let length = reader
+        .output_buffer_size()
+        .ok_or(png::DecodingError::LimitsExceeded)?;
+    pixels.resize(length, 0);
+    let decoded = reader.next_frame(pixels)?.color_type;
+    reader.finish()?;
+    match decoded {
+        ColorType::Grayscale => *pixels = to_rgb::<1>(pixels, |[gray]| [gray; 3]),
+        ColorType::GrayscaleAlpha => *pixels = to_rgb::<2>(pixels, |[gray, _]| [gray; 3]),
+        ColorType::Rgba => *pixels = to_rgb::<4>(pixels, |[r, g, b, _]| [r, g, b]),
+        ColorType::Rgb | ColorType::Indexed => {}
+    }
+    Ok(picture)
+}
+
+/// Turns pixels of `N` bytes into those of three.
+fn to_rgb<const N: usize>(pixels: &[u8], convert: impl Fn([u8; N]) -> [u8; 3]) -> Vec<u8> {
+    let (whole, _) = pixels.as_chunks::<N>();
+    whole.iter().flat_map(|&pixel| convert(pixel)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn round_trip(pixels: &[u8], size: Size) {
+        let (mut png, mut back) = (Vec::new(), Vec::new());
+        render(pixels, size, &mut png);
+        parse(&png, &mut back).unwrap();
+        assert_eq!(back, pixels);
+    }
+
+    #[test]
+    fn block_edges() {
+        for rows in [1u32, 2, 3] {
+            for over in [-1i64, 0, 1] {
+                // rows * (3 * width + 1) near a multiple of 65535: at 21845 pixels, 3 * 21845 = 65535
+                let width = u32::try_from(21845 + over).unwrap();
+                let size = Size {
+                    width,
+                    height: rows,
+                };
+                let pixels: Vec<u8> = (0..size.pixel_bytes()).map(|i| (i % 251) as u8).collect();
+                round_trip(&pixels, size);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn render_then_parse_gives_the_same(width in 1u32..50, height in 1u32..50, seed in any::<u8>()) {
+            let size = Size { width, height };
+            let pixels: Vec<u8> = (0..size.pixel_bytes()).map(|i| (i as u8).wrapping_mul(seed)).collect();
+            round_trip(&pixels, size);
+        }
+
+        #[test]
+        fn any_change_is_refused_or_read_but_never_panics(at in 0usize..2000, to in any::<u8>()) {
+            let size = Size { width: 20, height: 30 };
+            let mut png = Vec::new();
+            render(&vec![7; size.pixel_bytes()], size, &mut png);
+            let at = at % png.len();
+            if !(16..24).contains(&at) { // the size, which is checked before
+                png[at] = to;
+                let _ = parse(&png, &mut Vec::new());
+            }
+        }
+    }
+}

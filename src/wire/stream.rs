@@ -1,0 +1,189 @@
+//! How frames follow one another: "THE STREAM" in storagex(5).
+
+use super::frame::{FrameKind, Place, Trailer};
+use crate::error::{Error, Kind, Result};
+
+/// Checks frame after frame that they make whole streams.
+#[derive(Debug, Default)]
+pub struct Order {
+    /// Frames so far, over all streams.
+    frames: u64,
+    /// Bytes of the streams that have ended.
+    before: u64,
+    /// Bytes of this stream so far.
+    offset: u64,
+    /// Whether a stream has begun and not ended.
+    open: bool,
+}
+
+/// What [`Order::next`] tells of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// Its number, over all streams.
+    pub seq: u64,
+    /// Bytes before it, over all streams.
+    pub offset: u64,
+}
+
+impl Order {
+    /// Takes the next frame.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::WrongKind`] for an index frame, [`Kind::Offset`] for one out of place.
+    pub fn next(&mut self, trailer: &Trailer) -> Result<Position> {
+        if trailer.kind == FrameKind::Index {
+            return Err(Kind::WrongKind("a frame of an index, expected data").into());
+        }
+        let (found, last) = match trailer.place {
+            Place::Anywhere => (self.offset, false),
+            Place::At(offset) => (offset, false),
+            Place::Last { offset, .. } => (offset, true),
+        };
+        if found != self.offset {
+            let expected = self.offset;
+            return Err(Kind::Offset { found, expected }.into());
+        }
+        let position = Position {
+            seq: self.frames,
+            offset: self.before + self.offset,
+        };
+        self.frames += 1;
+        self.offset += u64::from(trailer.raw_length);
+        self.open = !last;
+        if last {
+            self.before += std::mem::take(&mut self.offset);
+        }
+        Ok(position)
+    }
+
+    /// Ends the input: the last frame must have been there.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Empty`] where there was no frame, [`Kind::Truncated`] where there was no last one.
+    pub fn end(&self) -> Result<()> {
+        match (self.frames, self.open) {
+            (0, _) => Err(Kind::Empty.into()),
+            (frames, true) => Err(Error::from(Kind::Truncated).at(format!("frame {frames}"))),
+            (_, false) => Ok(()),
+        }
+    }
+
+    /// Frames so far.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Bytes of all streams so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.before + self.offset
+    }
+}
+
+/// CRC-32 of a stream, put together from those of its chunks.
+#[derive(Debug, Default, Clone)]
+pub struct StreamCrc(crc32fast::Hasher);
+
+impl StreamCrc {
+    /// Appends a chunk of `length` bytes that has this CRC.
+    pub fn append(&mut self, crc: u32, length: u64) {
+        self.0
+            .combine(&crc32fast::Hasher::new_with_initial_len(crc, length));
+    }
+
+    /// The CRC so far.
+    #[must_use]
+    pub fn value(&self) -> u32 {
+        self.0.clone().finalize()
+    }
+
+    /// Appends the chunk of a frame; at the last one, checks the stream's CRC and starts anew.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Checksum`].
+    pub fn check(&mut self, trailer: &Trailer, crc: u32) -> Result<()> {
+        self.append(crc, u64::from(trailer.raw_length));
+        let Place::Last {
+            stream_crc: expected,
+            ..
+        } = trailer.place
+        else {
+            return Ok(());
+        };
+        match std::mem::take(self).value() {
+            found if found == expected => Ok(()),
+            found => Err(Error::from(Kind::Checksum {
+                of: "stream",
+                found,
+                expected,
+            })),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::frame::Codec;
+
+    fn frame(place: Place) -> Trailer {
+        Trailer {
+            kind: FrameKind::Data,
+            codec: Codec::Stored,
+            place,
+            raw_length: 10,
+        }
+    }
+
+    fn last(offset: u64) -> Trailer {
+        frame(Place::Last {
+            offset,
+            stream_crc: 0,
+            positioned: true,
+        })
+    }
+
+    #[test]
+    fn streams_follow_one_another() {
+        let mut order = Order::default();
+        order.next(&frame(Place::At(0))).unwrap();
+        order.next(&frame(Place::Anywhere)).unwrap();
+        order.next(&last(20)).unwrap();
+        let next = order.next(&last(0)).unwrap();
+        assert_eq!(next, Position { seq: 3, offset: 30 });
+        order.end().unwrap();
+    }
+
+    #[test]
+    fn out_of_place() {
+        for wrong in [frame(Place::At(0)), frame(Place::At(20)), last(0)] {
+            let mut order = Order::default();
+            order.next(&frame(Place::At(0))).unwrap();
+            let error = order.next(&wrong).unwrap_err();
+            assert!(
+                matches!(error.kind(), Kind::Offset { expected: 10, .. }),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_end_without_last() {
+        let mut order = Order::default();
+        assert_eq!(order.end().unwrap_err().kind(), &Kind::Empty);
+        order.next(&frame(Place::At(0))).unwrap();
+        assert_eq!(order.end().unwrap_err().kind(), &Kind::Truncated);
+    }
+
+    #[test]
+    fn crc_of_parts_is_that_of_the_whole() {
+        let mut crc = StreamCrc::default();
+        crc.append(crc32fast::hash(b"12345"), 5);
+        crc.append(crc32fast::hash(b"6789"), 4);
+        assert_eq!(crc.value(), 0xcbf4_3926); // the check value of CRC-32/ISO-HDLC
+    }
+}
