@@ -1,0 +1,265 @@
+#!/usr/bin/env python3
+"""Makes the vectors, from storagex(5) and not from our code: python3 make.py (pillow, zstandard).
+
+A vector is a file named after the rule that it shows. It starts with lines `name: value`, ends them
+with an empty line, and goes on with the frames as sx-decode gets them:
+
+    rule     the rule, in a sentence
+    expect   the bytes that come out, as the CRC-32 and the length of them; or
+    error    what the message says, after `sx-decode: error: `
+
+The files are committed; this is here to show how they were made, and to make more.
+"""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import zstandard
+from PIL import Image
+
+HERE = Path(__file__).parent
+LAST, POSITIONED = 1, 2
+
+
+def pixels(
+    payload=b"", size=(16, 16), kind=0, codec=0, flags=LAST | POSITIONED, raw=None, offset=0, stream_crc=None,
+    reserved=0, magic=b"SXFR", version=2, length=None, padding=b"\0", crc=None, content=None,
+):
+    """The pixel bytes of a frame; every field can be given a wrong value."""
+    content = payload if content is None else content
+    raw = len(content) if raw is None else raw
+    if stream_crc is None:
+        stream_crc = zlib.crc32(content) if flags & LAST else 0
+    end = size[0] * size[1] * 3
+    body = struct.pack("<I", len(payload) if length is None else length) + payload
+    body += (padding * end)[: end - 32 - len(body)]
+    body += magic + bytes([version, kind, codec, flags])
+    body += struct.pack("<IQII", raw, offset, stream_crc, reserved)
+    return body + struct.pack("<I", zlib.crc32(body) if crc is None else crc)
+
+
+def chunk(name, body):
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def stored(rows):
+    out = b"\x78\x01"
+    for at in range(0, len(rows), 65535):
+        block = rows[at : at + 65535]
+        out += struct.pack("<BHH", at + 65535 >= len(rows), len(block), len(block) ^ 0xFFFF) + block
+    return out + struct.pack(">I", zlib.adler32(rows))
+
+
+def png(
+    samples, size, bits=8, color=2, interlace=0, bytes_per_pixel=3, squeeze=stored, before=b"", after=b"", split=None,
+    rows=None,
+):
+    """A PNG of these samples, unfiltered; or of `rows`, which have their filter bytes."""
+    width, height = size
+    if rows is None:
+        line = width * bytes_per_pixel
+        rows = b"".join(b"\0" + samples[y * line : (y + 1) * line] for y in range(height))
+    data = squeeze(rows)
+    parts = [data] if split is None else [data[i : i + split] for i in range(0, len(data), split)]
+    header = struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, interlace)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + before + b"".join(chunk(b"IDAT", p) for p in parts)
+        + after + chunk(b"IEND", b"")
+    )
+
+
+def frame(payload=b"", size=(16, 16), **fields):
+    return png(pixels(payload, size, **fields), size)
+
+
+def adam7(samples, size):
+    width, height = size
+    rows = b""
+    for x0, y0, dx, dy in [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]:
+        for y in range(y0, height, dy):
+            line = b"".join(samples[(y * width + x) * 3 :][:3] for x in range(x0, width, dx))
+            rows += b"\0" + line if line else b""
+    return rows
+
+
+def palette(samples, size, bits):
+    colors = sorted({samples[i : i + 3] for i in range(0, len(samples), 3)})
+    assert len(colors) <= 1 << bits
+    index = [colors.index(samples[i : i + 3]) for i in range(0, len(samples), 3)]
+    rows = b""
+    for y in range(size[1]):
+        line = index[y * size[0] : (y + 1) * size[0]]
+        packed = "".join(f"{i:0{bits}b}" for i in line)
+        packed += "0" * (-len(packed) % 8)
+        rows += b"\0" + bytes(int(packed[i : i + 8], 2) for i in range(0, len(packed), 8))
+    plte = chunk(b"PLTE", b"".join(colors))
+    return png(samples, size, bits, 3, rows=rows, squeeze=zlib.compress, before=plte)
+
+
+def old_piece(payload, size=(16, 16)):
+    body = struct.pack("<I", len(payload)) + payload
+    return body + b"\0" * (size[0] * size[1] * 3 - len(body))
+
+
+def bits_16(samples):
+    return bytes(b for s in samples for b in (s, s))
+
+
+def alpha(samples, a):
+    return b"".join(samples[i : i + 3] + bytes([a]) for i in range(0, len(samples), 3))
+
+
+def filtered(samples, size):
+    """Rows with the filters Sub, Up, Average and Paeth in turn."""
+    line, out, above = size[0] * 3, b"", bytes(size[0] * 3)
+    for y in range(size[1]):
+        row = samples[y * line : (y + 1) * line]
+        kind = 1 + y % 4
+        cooked = bytearray()
+        for x, value in enumerate(row):
+            a = row[x - 3] if x >= 3 else 0
+            b = above[x]
+            c = above[x - 3] if x >= 3 else 0
+            p = a + b - c
+            paeth = min((a, b, c), key=lambda v: (abs(p - v)))
+            cooked.append((value - [0, a, b, (a + b) // 2, paeth][kind]) & 255)
+        out += bytes([kind]) + cooked
+        above = row
+    return out
+
+
+def vector(name, rule, body, expect=None, error=None):
+    """`expect`: the bytes that come out. `error`: what the message has."""
+    wanted = f"error: {error}" if error else f"expect: {zlib.crc32(expect):08x} {len(expect)}"
+    (HERE / name).write_bytes(f"rule: {rule}\n{wanted}\n\n".encode() + body)
+
+
+def main():
+    hello, size = b"hello, world\n", (16, 16)
+    good = pixels(hello)
+    whole = png(good, size)
+    three = [b"a" * 700, b"b" * 700, b"c" * 9]
+    crc = zlib.crc32(b"".join(three))
+    first = frame(three[0], flags=POSITIONED)
+    second = frame(three[1], flags=POSITIONED, offset=700)
+    third = frame(three[2], offset=1400, stream_crc=crc)
+    abc = b"".join(three)
+    compress = zstandard.ZstdCompressor(level=3).compress
+    text = b"to be or not to be, " * 200
+    packed = compress(text)
+
+    # What decodes.
+    vector("frame_smallest", "the empty stream is one frame without payload, flagged last", frame(), b"")
+    vector("frame_stored", "a payload can be stored", whole, hello)
+    vector("frame_zstd", "a payload can be one zstd frame", frame(packed, codec=1, content=text), text)
+    vector("frame_one_pixel_high", "any size will do that holds the payload", frame(hello, (20, 1)), hello)
+    vector("frame_one_pixel_wide", "any size will do that holds the payload", frame(hello, (1, 40)), hello)
+    vector("frame_full", "the payload may leave no padding", frame(b"x" * 732), b"x" * 732)
+    vector("stream_of_three", "the stream is the payloads in order", first + second + third, abc)
+    vector("streams_follow_one_another", "after a last frame the next stream may begin", whole + first + second + third + whole, hello + abc + hello)
+    vector("stream_not_positioned", "frames need not be positioned", frame(three[0], flags=0) + frame(three[1], flags=0) + frame(three[2], flags=LAST, offset=1400, stream_crc=crc), abc)
+    vector("last_frame_empty", "the last frame may be empty", first + frame(b"", offset=700, stream_crc=zlib.crc32(three[0])), three[0])
+    vector("png_deflated", "any deflate stream will do", png(good, size, squeeze=lambda rows: zlib.compress(rows, 9)), hello)
+    vector("png_split_idat", "IDAT may be divided", png(good, size, split=100), hello)
+    vector("png_filtered", "any filter will do", png(good, size, rows=filtered(good, size), squeeze=zlib.compress), hello)
+    vector("png_interlaced", "interlacing is undone", png(good, size, rows=adam7(good, size), interlace=1), hello)
+    vector("png_16_bit", "of 16-bit samples the high byte is taken", png(bits_16(good), size, 16, bytes_per_pixel=6), hello)
+    vector("png_rgba", "alpha is dropped", png(alpha(good, 255), size, color=6, bytes_per_pixel=4), hello)
+    vector("png_rgba_transparent", "alpha is dropped, whatever it is", png(alpha(good, 0), size, color=6, bytes_per_pixel=4), hello)
+    vector("png_rgba_16_bit", "of 16-bit samples the high byte is taken, alpha is dropped", png(bits_16(alpha(good, 9)), size, 16, 6, bytes_per_pixel=8), hello)
+    vector("png_trns", "transparency by colour is dropped", png(good, size, before=chunk(b"tRNS", b"\0\0\0\0\0\0")), hello)
+    vector("png_palette_8_bit", "palette indices become their colours", palette(good, size, 8), hello)
+    vector("png_palette_4_bit", "palette indices of less than 8 bits become their colours", palette(pixels(b"", flags=LAST), size, 4), b"")
+    vector("png_ancillary_chunks", "ancillary chunks are ignored", png(good, size, before=chunk(b"gAMA", struct.pack(">I", 45455)) + chunk(b"tEXt", b"Comment\0hi"), after=chunk(b"tIME", b"\x07\xea\1\1\0\0\0")), hello)
+    vector("png_animated", "of an animated PNG the picture in IDAT counts", png(good, size, before=chunk(b"acTL", struct.pack(">II", 1, 0)), after=chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, 16, 16, 0, 0, 1, 10, 0, 0)) + chunk(b"fdAT", struct.pack(">I", 1) + stored(b"".join(b"\0" + bytes(48) for _ in range(16))))), hello)
+
+    # What doesn't: the stream.
+    vector("stream_without_frames", "there must be a frame", b"", error="empty input")
+    vector("last_frame_missing", "a stream ends with a last frame", first + second, error="frame 2: input ends here, expected more frames")
+    vector("last_frame_missing_in_second_stream", "every stream ends with a last frame", whole + first, error="frame 2: input ends here")
+    vector("frame_missing", "a frame that is left out shows at the next one", first + third, error="frame 1: offset 1400, expected 700")
+    vector("frame_doubled", "a frame that is there twice shows at the second", first + first + second + third, error="frame 1: offset 0, expected 700")
+    vector("frame_swapped", "frames out of order show at the first", second + first + third, error="frame 0: offset 700, expected 0")
+    vector("frame_missing_before_last", "a last frame has an offset even if it isn't positioned", frame(three[0], flags=0) + frame(three[2], flags=LAST, offset=1400, stream_crc=crc), error="frame 1: offset 1400, expected 700")
+    vector("stream_crc_wrong", "the last frame has the CRC-32 of the stream", frame(hello, stream_crc=1), error="frame 0: CRC-32 of the stream")
+    vector("stream_cut_in_picture", "a picture that is cut short shows", first + second[:400], error="frame 1: input ends after 400 bytes of a picture")
+    vector("stream_junk_after_last", "bytes after the last frame must be a frame", whole + b"junk" * 20, error="frame 1: bytes that are no picture, expected a PNG picture")
+    vector("stream_newline_after_last", "not even one byte may follow", whole + b"\n", error="frame 1: bytes that are no picture")
+    vector("stream_junk_before_first", "the first bytes must be a frame", b"\n" + whole, error="frame 0: bytes that are no picture")
+    vector("index_frame_in_stream", "an index frame is no part of a stream", frame(b"{}", kind=1, flags=0), error="frame 0: a frame of an index, expected data")
+
+    # What doesn't: the frame.
+    vector("frame_too_small", "a frame has at least 36 pixel bytes", png(b"\0" * 33, (11, 1)), error="frame 0: a 11 x 1 8-bit RGB picture, expected a frame")
+    vector("frame_crc_wrong", "the CRC-32 of the pixel bytes must hold", frame(hello, crc=0), error="frame 0: CRC-32 of the frame")
+    flipped = bytearray(good)
+    flipped[5] ^= 0x10
+    vector("frame_bit_flipped", "a changed bit shows in the CRC-32", png(bytes(flipped), size), error="frame 0: CRC-32 of the frame")
+    vector("trailer_unknown_version", "the version is 2", frame(hello, version=3), error="frame 0: frame of version 3, expected 2")
+    vector("trailer_unknown_kind", "the kind is 0 or 1", frame(hello, kind=2), error="frame 0: kind 2, expected 0 or 1")
+    vector("trailer_unknown_codec", "the codec is 0 or 1", frame(hello, codec=2), error="frame 0: codec 2, expected 0 or 1")
+    vector("trailer_unknown_flag", "unknown flags are zero", frame(hello, flags=7), error="frame 0: flags 7, expected at most 3")
+    vector("trailer_reserved_not_zero", "the field at 24 is zero", frame(hello, reserved=1), error="frame 0: reserved field 1, expected 0")
+    vector("trailer_offset_without_flag", "the offset is zero where there is none", frame(hello, flags=0, offset=5), error="frame 0: offset of a frame that has none 5, expected 0")
+    vector("trailer_stream_crc_without_flag", "the stream's CRC-32 is zero but in the last frame", frame(hello, flags=POSITIONED, stream_crc=5), error="frame 0: stream CRC of a frame that isn't last 5, expected 0")
+    vector("trailer_offset_too_large", "offset + raw length is at most 2^63 - 1", frame(hello, offset=2**63 - 13), error="frame 0: offset 9223372036854775795, expected at most 9223372036854775794")
+    vector("trailer_raw_length_not_payload", "the raw length of a stored payload is its length", frame(hello, raw=14), error="frame 0: raw length 14, expected 13")
+    vector("trailer_raw_length_too_large", "the raw length is at most the limit of pixel bytes", frame(packed, codec=1, content=text, raw=2**26 + 1), error="frame 0: raw length 67108865, expected at most 67108864")
+    vector("trailer_empty_not_last", "only a last frame may be empty", frame(flags=POSITIONED) + whole, error="frame 0: raw length 0, expected at least 1")
+    vector("trailer_index_with_flags", "an index frame has flags 0", frame(b"{}", kind=1, flags=POSITIONED), error="frame 0: flags of an index frame 2, expected 0")
+    vector("header_claims_4_gib", "the payload is no longer than the frame", frame(hello, length=2**32 - 1), error="frame 0: payload length 4294967295, expected at most 732")
+    vector("header_claims_one_too_many", "the payload is no longer than the frame", frame(hello, length=733), error="frame 0: payload length 733, expected at most 732")
+    vector("padding_not_zero", "the padding is zero", frame(hello, padding=b"\x05"), error="frame 0: padding 5, expected 0")
+    vector("zstd_content_too_long", "the content of a zstd frame has the raw length", frame(packed, codec=1, content=text, raw=3999), error="frame 0: payload that can't be decompressed")
+    vector("zstd_content_too_short", "the content of a zstd frame has the raw length", frame(packed, codec=1, content=text, raw=4001), error="frame 0: payload that can't be decompressed: 4000 bytes of content, expected 4001")
+    vector("zstd_two_frames", "the payload is exactly one zstd frame", frame(packed + compress(b""), codec=1, content=text), error="frame 0: payload that can't be decompressed")
+    vector("zstd_bytes_after", "nothing follows the zstd frame", frame(packed + b"\0", codec=1, content=text), error="frame 0: payload that can't be decompressed")
+    vector("zstd_cut", "the zstd frame is whole", frame(packed[:-1], codec=1, content=text), error="frame 0: payload that can't be decompressed")
+    vector("zstd_skippable", "a skippable frame has no content", frame(b"\x50\x2a\x4d\x18\x04\0\0\0abcd", codec=1, content=b"abcd"), error="frame 0: payload that can't be decompressed")
+    bomb = compress(bytes(1 << 30))
+    vector("zstd_bomb", "no more is decompressed than the raw length", frame(bomb, (110, 110), codec=1, content=b"x"), error="frame 0: payload that can't be decompressed")
+
+    # What doesn't: the PNG.
+    big = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    vector("png_60000_x_60000", "a header that claims too many pixels is refused before memory is taken", b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", big) + whole[33:], error="frame 0: 60000 x 60000 pixels, expected at most 22369621 pixels")
+    vector("png_largest", "2^31 - 1 a side doesn't overflow", b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", b"\x7f\xff\xff\xff\x7f\xff\xff\xff" + big[8:]) + whole[33:], error="frame 0: 2147483647 x 2147483647 pixels, expected at most")
+    vector("png_zero_wide", "a picture has pixels", b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", bytes(4) + big[4:]) + whole[33:], error="frame 0: damaged PNG")
+    gigabytes = zlib.compressobj(9, zlib.DEFLATED)
+    data = gigabytes.compress(b"".join(b"\0" + good[y * 48 : y * 48 + 48] for y in range(16)))
+    data += b"".join(gigabytes.compress(bytes(1 << 20)) for _ in range(100)) + gigabytes.flush()
+    vector("png_inflates_to_more", "what inflates to more than the picture takes no memory", png(good, size, squeeze=lambda _: data), hello)
+    vector("png_too_long", "a PNG is not much longer than its samples", png(good, size, before=b"".join(chunk(b"tEXt", b"Comment\0" + bytes(1 << 16)) for _ in range(17))), error="frame 0: a PNG of over")
+    vector("png_chunk_claims_2_gib", "a chunk is no longer than the picture may be", whole[:33] + b"\x7f\xff\xff\xff" + whole[37:], error="frame 0: a PNG of over")
+    vector("png_chunk_crc_wrong", "the CRC of every chunk holds", whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:], error="frame 0: damaged PNG")
+    vector("png_ancillary_crc_wrong", "that of chunks that are ignored, too", whole[:33] + chunk(b"tEXt", b"Comment\0hi")[:-1] + b"\0" + whole[33:], error="frame 0: damaged PNG")
+    vector("png_without_idat", "there are pixels", whole[:33] + whole[-12:], error="frame 0: damaged PNG")
+    vector("png_pixels_missing", "all rows are there", png(good[:-96], (16, 16), squeeze=stored), error="frame 0: damaged PNG")
+
+    # What is something else.
+    vector("not_png_text", "text is no picture", b"hello, world, this is a line of text, and no picture at all\n", error="frame 0: bytes that are no picture, expected a PNG picture")
+    vector("not_png_short", "a few bytes are no picture", b"hi", error="frame 0: bytes that are no picture")
+    noise = bytes((i * i * 7 + i // 3 * 11 + (i * 2654435761 >> 13)) & 255 for i in range(48 * 48 * 3 - 36))
+    jpeg = io.BytesIO()
+    Image.frombytes("RGB", (48, 48), pixels(noise, (48, 48))).save(jpeg, "jpeg", quality=90)
+    vector("not_png_jpeg", "a JPEG is named", jpeg.getvalue(), error="frame 0: a JPEG picture, expected a PNG picture")
+    back = Image.open(jpeg).convert("RGB").tobytes()
+    vector("png_after_jpeg", "pixels that JPEG has changed are named", png(back, (48, 48)), error="frame 0: pixels changed all over, as by a JPEG round trip")
+    good_jpeg = io.BytesIO()
+    Image.frombytes("RGB", (48, 48), pixels(noise, (48, 48))).save(good_jpeg, "jpeg", quality=95, subsampling=0)
+    fine = Image.open(good_jpeg).convert("RGB").tobytes()
+    vector("png_after_fine_jpeg", "even at high quality", png(fine, (48, 48)), error="frame 0: pixels changed all over, as by a JPEG round trip")
+    photo = bytes(min(255, (x * 3 + y * 5 + c * 40) & 255) for y in range(30) for x in range(40) for c in range(3))
+    vector("png_of_something_else", "a picture that is no frame is named", png(photo, (40, 30), squeeze=zlib.compress), error="frame 0: a 40 x 30 8-bit RGB picture, expected a frame")
+    gray = bytes(range(64)) * 16
+    vector("png_gray_of_something_else", "a picture that is no frame is named", png(gray, (32, 32), 8, 0, bytes_per_pixel=1, squeeze=zlib.compress), error="frame 0: a 32 x 32 8-bit grayscale picture, expected a frame")
+    vector("png_black", "a black picture is no frame", png(bytes(768), size), error="frame 0: a 16 x 16 8-bit RGB picture, expected a frame")
+    vector("old_piece", "a piece of storagex 1.0 is named", png(old_piece(hello), size), error="frame 0: a piece of storagex 1.0, expected a frame")
+    vector("old_piece_full", "one without padding, too", png(old_piece(b"x" * 764), size), error="frame 0: a piece of storagex 1.0")
+    vector("old_piece_gray", "grey becomes three equal samples: here a length of 0x010101", png(b"\1" + bytes(160 * 160 - 1), (160, 160), 8, 0, bytes_per_pixel=1, squeeze=zlib.compress), error="frame 0: a piece of storagex 1.0")
+    vector("old_piece_gray_16_bit", "and so does 16-bit grey", png(b"\1\1" + bytes(2 * (160 * 160 - 1)), (160, 160), 16, 0, bytes_per_pixel=2, squeeze=zlib.compress), error="frame 0: a piece of storagex 1.0")
+    vector("old_piece_gray_alpha", "and grey with alpha", png(b"\1\xff" + bytes(2 * (160 * 160 - 1)), (160, 160), 8, 4, bytes_per_pixel=2, squeeze=zlib.compress), error="frame 0: a piece of storagex 1.0")
+
+
+if __name__ == "__main__":
+    main()
