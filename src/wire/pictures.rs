@@ -37,7 +37,7 @@ impl<R: Read> Pictures<R> {
     /// [`Kind::NotPng`], [`Kind::BadPng`], [`Kind::CutShort`], [`Kind::TooLarge`], [`Kind::Io`].
     pub fn next(&mut self, png: &mut Vec<u8>) -> Result<bool> {
         png.clear();
-        if self.input.fill_buf().map_err(Error::input)?.is_empty() {
+        if self.at_end()? {
             return Ok(false);
         }
         self.take(png, HEAD).map_err(|e| not_png(e, png))?;
@@ -62,6 +62,15 @@ impl<R: Read> Pictures<R> {
             self.take(png, length + 4)?;
             if is_end {
                 return Ok(true);
+            }
+        }
+    }
+
+    fn at_end(&mut self) -> Result<bool> {
+        loop {
+            match self.input.fill_buf() {
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                other => return Ok(other.map_err(Error::input)?.is_empty()),
             }
         }
     }
@@ -92,7 +101,7 @@ pub fn single(input: impl Read, limit: usize, png: &mut Vec<u8>) -> Result<()> {
     if !pictures.next(png)? {
         return Err(Kind::NotPng("nothing").into());
     }
-    match pictures.input.fill_buf().map_err(Error::input)?.is_empty() {
+    match pictures.at_end()? {
         true => Ok(()),
         false => Err(Error::from(Kind::BadPng).because("bytes after its end")),
     }
