@@ -97,7 +97,7 @@ fn a_tree_of_several_levels_brings_everything_back() {
         ..Default::default()
     };
     encode(Cursor::new(bytes), &mut frames, &encoding).unwrap();
-    for (side, levels) in [(24, 4), (40, 3), (100, 2), (1000, 1)] {
+    for (side, levels) in [(24, 4), (32, 3), (100, 2), (1000, 1)] {
         let putting = put::Options {
             index_size: Size {
                 width: side,
