@@ -6,7 +6,7 @@ use clap::Parser;
 use std::ffi::OsString;
 use std::io::Read;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use storagex::encode::Options;
 use storagex::input::{self, CommandOutput};
@@ -72,14 +72,14 @@ fn run(args: Args) -> Result<()> {
         args.output.as_deref(),
         common::stdout_pictures,
         |mut output| {
-            let input = open(args.file, args.command)?;
+            let input = open(args.file.as_deref(), &args.command)?;
             encode(input, &mut output, &options).map(drop)
         },
     )
 }
 
-fn open(file: Option<PathBuf>, command: Vec<OsString>) -> Result<Box<dyn Read + Send>> {
-    if let [program, arguments @ ..] = &command[..] {
+fn open(file: Option<&Path>, command: &[OsString]) -> Result<Box<dyn Read + Send>> {
+    if let [program, arguments @ ..] = command {
         let mut command = Command::new(program);
         command.args(arguments);
         let output = CommandOutput::start(command)?;
@@ -87,7 +87,7 @@ fn open(file: Option<PathBuf>, command: Vec<OsString>) -> Result<Box<dyn Read + 
         return Ok(Box::new(output));
     }
     match file {
-        Some(path) if path.as_os_str() != "-" => Ok(Box::new(input::open(&path)?)),
+        Some(path) if path != Path::new("-") => Ok(Box::new(input::open(path)?)),
         _ => Ok(Box::new(common::stdin()?)),
     }
 }

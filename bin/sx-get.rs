@@ -54,7 +54,7 @@ fn run(args: Args) -> Result<()> {
         true => common::stdout()?,
         false => common::stdout_pictures()?,
     };
-    for key in keys(args.keys)? {
+    for key in keys(&args.keys)? {
         if args.list {
             get::list(&key, &options, |key| {
                 common::write(&mut output, &format!("{key}\n"))
@@ -72,12 +72,12 @@ fn run(args: Args) -> Result<()> {
 }
 
 /// The keys that the arguments give: all of them are read before the first one is used.
-fn keys(arguments: Vec<String>) -> Result<Vec<Key>> {
+fn keys(arguments: &[String]) -> Result<Vec<Key>> {
     if arguments.is_empty() {
         return parse("stdin", common::stdin()?);
     }
     let mut keys = Vec::new();
-    for argument in &arguments {
+    for argument in arguments {
         match argument.as_str() {
             "-" => keys.extend(parse("stdin", common::stdin()?)?),
             key if has_scheme(key) => keys.push(key.parse()?),

@@ -13,8 +13,7 @@ use storagex::{Result, put, store};
 #[derive(Parser)]
 #[command(name = common::PROGRAM, version)]
 struct Args {
-    /// The store: file:DIR, or a path with a slash [default: $SX_STORE, or storagex in $XDG_DATA_HOME]
-    #[arg(long, value_name = "STORE")]
+    #[arg(long, value_name = "STORE", help = TO_HELP)]
     to: Option<String>,
 
     /// Write the key to this file instead of stdout; an old one stays until the new one is there
@@ -49,6 +48,8 @@ struct Args {
     #[command(flatten)]
     limit: common::Limit,
 }
+
+const TO_HELP: &str = "The store: file:DIR, or a path with a slash [default: $SX_STORE, or storagex in $XDG_DATA_HOME]";
 
 fn main() -> ExitCode {
     common::main(std::env::args_os(), run)

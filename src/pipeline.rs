@@ -196,7 +196,7 @@ mod tests {
         let (stay, stuck) = mpsc::channel::<()>();
         let stuck = std::sync::Mutex::new(stuck);
         let mut first = true;
-        let fill = move |_: &mut ()| {
+        let fill = move |(): &mut ()| {
             if !std::mem::take(&mut first) {
                 let _ = stuck.lock().unwrap().recv();
             }

@@ -44,14 +44,14 @@ fn noise(length: usize) -> Vec<u8> {
 /// Gives its bytes in pieces of the sizes in turn; now and then it is interrupted.
 struct Slow {
     bytes: Cursor<Vec<u8>>,
-    sizes: std::iter::Cycle<std::vec::IntoIter<usize>>,
+    sizes: Box<dyn Iterator<Item = usize> + Send>,
 }
 
 impl Slow {
-    fn new(bytes: Vec<u8>, sizes: &[usize]) -> Self {
+    fn new(bytes: Vec<u8>, sizes: &'static [usize]) -> Self {
         Slow {
             bytes: Cursor::new(bytes),
-            sizes: sizes.to_vec().into_iter().cycle(),
+            sizes: Box::new(sizes.iter().copied().cycle()),
         }
     }
 }

@@ -84,7 +84,7 @@ fn fetched(key: &Key) -> storagex::Result<Vec<u8>> {
 fn a_tree_of_several_levels_brings_everything_back() {
     let place = Fixture::new();
     let bytes: Vec<u8> = (0..300_000u32)
-        .map(|i| (i.wrapping_mul(i) >> 7) as u8)
+        .map(|i| (i.wrapping_mul(i) >> 7).to_le_bytes()[0])
         .collect();
     let size = Size {
         width: 16,
@@ -114,7 +114,11 @@ fn a_tree_of_several_levels_brings_everything_back() {
         assert!(fetched(&key).unwrap() == frames);
         assert_eq!(get::check(&key, &Options::default()).unwrap(), 410);
         let mut keys = Vec::new();
-        get::list(&key, &Options::default(), |key| Ok(keys.push(key.clone()))).unwrap();
+        get::list(&key, &Options::default(), |key| {
+            keys.push(key.clone());
+            Ok(())
+        })
+        .unwrap();
         assert_eq!(keys[0], key);
         assert!(keys.iter().all(|key| place.file(key).exists()));
         assert_eq!(depth(&place, &key), levels, "{side}");
@@ -192,6 +196,7 @@ fn index_frames_that_are_too_small() {
 
 /// What is wrong with an index of two frames, and what the message says of it.
 #[test]
+#[expect(clippy::too_many_lines)] // a table
 fn indexes_that_are_refused() {
     let place = Fixture::new();
     let (a, b) = (place.data(b"aaaa", 0, false), place.data(b"bb", 4, true));
@@ -474,7 +479,11 @@ fn a_frame_that_was_deflated_again() {
     )
     .unwrap();
     let mut keys = Vec::new();
-    get::list(&key, &Options::default(), |key| Ok(keys.push(key.clone()))).unwrap();
+    get::list(&key, &Options::default(), |key| {
+        keys.push(key.clone());
+        Ok(())
+    })
+    .unwrap();
     for key in &keys {
         let mut pixels = Vec::new();
         let png = fs::read(place.file(key)).unwrap();
@@ -497,7 +506,12 @@ fn a_frame_that_was_deflated_again() {
     let mut bytes = Vec::new();
     let back = fetched(&key).unwrap();
     assert!(back.len() < frames.len());
-    storagex::decode(Cursor::new(back), &mut bytes, &Default::default()).unwrap();
+    storagex::decode(
+        Cursor::new(back),
+        &mut bytes,
+        &storagex::decode::Options::default(),
+    )
+    .unwrap();
     assert_eq!(bytes, b"hello");
     // And put finds them good, and leaves them.
     put(Cursor::new(frames), &place.store, &put::Options::default()).unwrap();

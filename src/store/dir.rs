@@ -108,7 +108,7 @@ fn is_good(path: &Path, digest: &Digest, png: &[u8]) -> bool {
 
 /// Whether a file holds exactly these bytes; reads it piece by piece.
 fn holds(file: &mut File, mut bytes: &[u8]) -> io::Result<bool> {
-    let mut piece = [0; 1 << 16];
+    let mut piece = vec![0; 1 << 16];
     loop {
         let count = file.read(&mut piece)?;
         if count == 0 {

@@ -19,20 +19,20 @@ pub fn render(pixels: &[u8], size: Size, png: &mut Vec<u8>) {
     debug_assert_eq!(pixels.len(), size.pixel_bytes());
     png.clear();
     png.extend_from_slice(SIGNATURE);
-    chunk(png, b"IHDR", |png| {
+    chunk(png, *b"IHDR", |png| {
         png.extend_from_slice(&size.width.to_be_bytes());
         png.extend_from_slice(&size.height.to_be_bytes());
         png.extend_from_slice(&[8, 2, 0, 0, 0]);
     });
-    chunk(png, b"IDAT", |png| stored_zlib(pixels, size, png));
-    chunk(png, b"IEND", |_| {});
+    chunk(png, *b"IDAT", |png| stored_zlib(pixels, size, png));
+    chunk(png, *b"IEND", |_| {});
 }
 
 /// Appends a PNG chunk with the body that `body` appends.
-fn chunk(png: &mut Vec<u8>, name: &[u8; 4], body: impl FnOnce(&mut Vec<u8>)) {
+fn chunk(png: &mut Vec<u8>, name: [u8; 4], body: impl FnOnce(&mut Vec<u8>)) {
     let start = png.len();
     png.extend_from_slice(&[0; 4]);
-    png.extend_from_slice(name);
+    png.extend_from_slice(&name);
     body(png);
     let length = u32::try_from(png.len() - start - 8).expect("internal error: a chunk over 4 GiB");
     png[start..start + 4].copy_from_slice(&length.to_be_bytes());
@@ -135,9 +135,9 @@ fn decode(png: &[u8], pixels: &mut Vec<u8>) -> std::result::Result<String, png::
         .output_buffer_size()
         .ok_or(png::DecodingError::LimitsExceeded)?;
     pixels.resize(length, 0);
-    let decoded = reader.next_frame(pixels)?.color_type;
+    let came_as = reader.next_frame(pixels)?.color_type;
     reader.finish()?;
-    match decoded {
+    match came_as {
         ColorType::Grayscale => *pixels = to_rgb::<1>(pixels, |[gray]| [gray; 3]),
         ColorType::GrayscaleAlpha => *pixels = to_rgb::<2>(pixels, |[gray, _]| [gray; 3]),
         ColorType::Rgba => *pixels = to_rgb::<4>(pixels, |[r, g, b, _]| [r, g, b]),
@@ -153,6 +153,7 @@ fn to_rgb<const N: usize>(pixels: &[u8], convert: impl Fn([u8; N]) -> [u8; 3]) -
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
