@@ -38,7 +38,9 @@ pub fn main<Args: Parser>(
                 say("hint", &hint);
             }
             match e.kind() {
-                Kind::Size(_) | Kind::Store(_) | Kind::Name(_) => ExitCode::from(2),
+                Kind::Size(_) | Kind::Store(_) | Kind::Name(_) | Kind::Usage(_) => {
+                    ExitCode::from(2)
+                }
                 _ => ExitCode::FAILURE,
             }
         }
@@ -68,15 +70,15 @@ fn usage(error: &clap::Error) -> ExitCode {
 /// What the user can do about an error, where there is something.
 fn hint(kind: &Kind) -> Option<String> {
     Some(match kind {
-        Kind::Empty if PROGRAM == "sx-put" => {
-            "did what should make the frames fail? nothing has been stored".into()
-        }
         Kind::Empty => "did what should give the frames fail?".into(),
-        Kind::Truncated if PROGRAM == "sx-put" => {
-            "did what makes the frames fail? the frames so far are stored, but have no key".into()
+        Kind::Truncated | Kind::CutShort(_) if PROGRAM == "sx-put" => {
+            "did what gives the frames fail? those that came are stored, but have no key".into()
         }
         Kind::Truncated | Kind::CutShort(_) => {
-            "did what gives the frames fail? what has been written is not all".into()
+            "did what gives the frames fail? don't take what came out for the whole".into()
+        }
+        Kind::BadPng | Kind::Checksum { .. } | Kind::Payload => {
+            "the frame was damaged on its way or where it was kept".into()
         }
         Kind::NotPng("a key") => "sx-get brings back the frames that a key is of".into(),
         Kind::NotPng("a JPEG picture" | "a WebP picture or another RIFF file") | Kind::Lossy => {
@@ -103,12 +105,13 @@ fn hint(kind: &Kind) -> Option<String> {
         Kind::Key(_) => {
             "a key is the line that sx-put printed; a file of keys can be given by its path".into()
         }
-        Kind::Store(_) => "a folder here is written ./NAME".into(),
+        Kind::Store(_) => "--to names the store, or SX_STORE; a folder here is written ./NAME".into(),
+        Kind::Usage(_) => format!("{PROGRAM} --help shows the options"),
         Kind::Terminal("stdin") => format!("see {PROGRAM} --help, or man {PROGRAM}"),
         Kind::Terminal(_) => "redirect it with > FILE, or | sx-put".into(),
         Kind::NotFound => "has the store been moved or pruned? its path is in the key".into(),
         Kind::Digest { .. } => "the store, or somebody, has changed the picture".into(),
-        Kind::Command(_) => "there is no last frame: no key comes of what was written".into(),
+        Kind::Command(_) => "the stream has no last frame, so that no key comes of it".into(),
         _ => return None,
     })
 }
@@ -121,7 +124,7 @@ pub fn cores() -> usize {
 /// Options that all programs have.
 #[derive(clap::Args)]
 pub struct Limit {
-    /// Largest frame to accept, in MiB of pixels (1 to 1024)
+    /// Largest frame to make or accept, in MiB of pixels (1 to 1024)
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     max_frame: u16,
 }
@@ -157,7 +160,7 @@ pub fn stdin_pictures() -> Result<File> {
     }
 }
 
-/// The files, one after another, or stdin where there are none; `-` is stdin, too.
+/// The files, one after another, or stdin where there are none, or only `-`.
 pub fn pictures(files: Vec<PathBuf>) -> Result<Box<dyn io::Read + Send>> {
     match &files[..] {
         [] => Ok(Box::new(stdin_pictures()?)),
@@ -191,14 +194,14 @@ pub fn widen(fd: BorrowedFd) {
     let _ = fd;
 }
 
-/// Runs `body` with where output goes: `default`, or a file that appears at `path` when, and only
+/// Runs `body` with where output goes: `default` for none or `-`, or a file that appears at `path` when, and only
 /// when, `body` succeeds. Devices and pipes are written as they are.
 pub fn to<T>(
     path: Option<&Path>,
     default: impl FnOnce() -> Result<File>,
     body: impl FnOnce(&mut dyn Write) -> Result<T>,
 ) -> Result<T> {
-    let Some(path) = path else {
+    let Some(path) = path.filter(|path| *path != Path::new("-")) else {
         return body(&mut default()?);
     };
     if std::fs::metadata(path).is_ok_and(|old| !old.is_file()) {
@@ -224,12 +227,14 @@ pub fn time(time: SystemTime) -> String {
 
 /// The store where `--to` names none: `$SX_STORE`, or the folder `storagex` in `$XDG_DATA_HOME`,
 /// which is `~/.local/share` by default.
-pub fn default_store() -> Result<String> {
-    let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
-    variable("SX_STORE")
-        .or_else(|| variable("XDG_DATA_HOME").map(|data| format!("file:{data}/storagex")))
-        .or_else(|| variable("HOME").map(|home| format!("file:{home}/.local/share/storagex")))
-        .ok_or_else(|| {
-            Kind::Store("no store: neither --to nor SX_STORE nor HOME is given".into()).into()
-        })
+pub fn default_store() -> Result<OsString> {
+    let variable = |name| env::var_os(name).filter(|value| !value.is_empty());
+    let folder = |base: OsString| Some(PathBuf::from(base)).filter(|base| base.is_absolute());
+    let data = variable("XDG_DATA_HOME").and_then(folder);
+    let home = || Some(variable("HOME").and_then(folder)?.join(".local/share"));
+    match (variable("SX_STORE"), data.or_else(home)) {
+        (Some(store), _) => Ok(store),
+        (None, Some(data)) => Ok(data.join("storagex").into_os_string()),
+        (None, None) => Err(Kind::Store("no store, expected --to, SX_STORE or HOME".into()).into()),
+    }
 }

@@ -12,7 +12,8 @@ use storagex::encode::Options;
 use storagex::input::{self, CommandOutput};
 use storagex::wire::chunk::MAX_LEVEL;
 use storagex::wire::frame::Size;
-use storagex::{Result, encode};
+use storagex::wire::stream::CUT;
+use storagex::{Kind, Result, encode};
 
 /// Make pictures of a stream of bytes.
 #[derive(Parser)]
@@ -68,11 +69,16 @@ fn run(args: Args) -> Result<()> {
         limit: args.limit.bytes(),
     };
     options.size.checked(options.limit)?;
+    if args.command.is_empty() && std::env::args_os().any(|argument| argument == "--") {
+        return Err(Kind::Usage("no command after --, expected one".into()).into());
+    }
     common::to(
         args.output.as_deref(),
         common::stdout_pictures,
         |mut output| {
-            let input = open(args.file.as_deref(), &args.command)?;
+            let input = open(args.file.as_deref(), &args.command).inspect_err(|_| {
+                let _ = output.write_all(CUT); // the error that counts is the one we have
+            })?;
             encode(input, &mut output, &options).map(drop)
         },
     )

@@ -3,6 +3,7 @@
 mod common;
 
 use clap::Parser;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use storagex::put::Options;
@@ -14,7 +15,7 @@ use storagex::{Result, put, store};
 #[command(name = common::PROGRAM, version)]
 struct Args {
     #[arg(long, value_name = "STORE", help = TO_HELP)]
-    to: Option<String>,
+    to: Option<OsString>,
 
     /// Write the key to this file instead of stdout; an old one stays until the new one is there
     #[arg(short, long, value_name = "FILE")]

@@ -57,8 +57,8 @@ pub enum Kind {
     },
     /// A checksum doesn't fit what it is for.
     Checksum {
-        /// What it is for: `frame` or `stream`.
-        of: &'static str,
+        /// What it is for: `frame`, `stream`, `PNG chunk IDAT`.
+        of: String,
         /// Computed from what came.
         found: u32,
         /// As written.
@@ -93,6 +93,8 @@ pub enum Kind {
     Store(String),
     /// The index's filename is too long, or no file can have this name.
     Name(String),
+    /// The command line is wrong in another way.
+    Usage(String),
     /// Pictures would go to, or come from, a terminal.
     Terminal(&'static str),
 
@@ -202,9 +204,12 @@ impl Kind {
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self {
-            Kind::Size(_) | Kind::Key(_) | Kind::Store(_) | Kind::Name(_) | Kind::Terminal(_) => {
-                Blame::Caller
-            }
+            Kind::Size(_)
+            | Kind::Key(_)
+            | Kind::Store(_)
+            | Kind::Name(_)
+            | Kind::Usage(_)
+            | Kind::Terminal(_) => Blame::Caller,
             Kind::NotFound | Kind::Digest { .. } => Blame::Store,
             Kind::Command(_) | Kind::ClosedPipe | Kind::Io(_) => Blame::System,
             _ => Blame::Input,
@@ -219,10 +224,17 @@ impl fmt::Display for Error {
         }
         write!(f, "{}", self.kind)?;
         match &self.cause {
-            Some(cause) => write!(f, ": {cause}"),
+            Some(cause) => write!(f, ": {}", plain(&cause.to_string())),
             None => Ok(()),
         }
     }
+}
+
+/// A message of the system without the number that the standard library puts behind it.
+fn plain(message: &str) -> &str {
+    message
+        .split_once(" (os error ")
+        .map_or(message, |(text, _)| text)
 }
 
 impl std::error::Error for Error {
@@ -278,9 +290,11 @@ impl fmt::Display for Kind {
                 )
             }
             Kind::Index(what) => write!(f, "index: {what}"),
-            Kind::Size(what) | Kind::Key(what) | Kind::Store(what) | Kind::Name(what) => {
-                write!(f, "{what}")
-            }
+            Kind::Size(what)
+            | Kind::Key(what)
+            | Kind::Store(what)
+            | Kind::Name(what)
+            | Kind::Usage(what) => write!(f, "{what}"),
             Kind::Terminal(stream) => {
                 write!(
                     f,

@@ -7,7 +7,7 @@ use crate::pipeline;
 use crate::store::{self, Store};
 use crate::wire::chunk::Unpacker;
 use crate::wire::frame::{self, Codec, FrameKind, Size, Trailer};
-use crate::wire::stream::{Order, Position};
+use crate::wire::stream::{CUT, Order, Position};
 use crate::wire::{DEFAULT_LIMIT, pictures, read_frame};
 use std::io::Write;
 use std::time::SystemTime;
@@ -44,18 +44,23 @@ impl Options {
 /// Writes the frames that `key` brings back to `output`, in order. Gives their number.
 ///
 /// Each frame has been checked against its digest before it is written, and stands where the index
-/// says.
+/// says. Where the first frame of a stream can't be had, [`CUT`] is written in its place.
 ///
 /// # Errors
 ///
 /// Those of the store, and what storagex(5) says a reader must refuse, with the frame's number and
 /// location as the place; writing.
 pub fn get(key: &Key, output: &mut impl Write, options: &Options) -> Result<u64> {
-    let fetched = walk(key, options, |png| {
+    let mut order = Order::default();
+    let fetched = walk(key, options, &mut order, |png| {
         output.write_all(png).map_err(Error::output)
-    })?;
+    });
+    if fetched.is_err() && order.between_streams() {
+        let _ = output.write_all(CUT); // the error that counts is the one we have
+    }
+    fetched?;
     output.flush().map_err(Error::output)?;
-    Ok(fetched)
+    Ok(order.frames())
 }
 
 /// Fetches and checks everything that `key` brings back. Gives the number of data frames.
@@ -64,7 +69,9 @@ pub fn get(key: &Key, output: &mut impl Write, options: &Options) -> Result<u64>
 ///
 /// As [`get`].
 pub fn check(key: &Key, options: &Options) -> Result<u64> {
-    walk(key, options, |_| Ok(()))
+    let mut order = Order::default();
+    walk(key, options, &mut order, |_| Ok(()))?;
+    Ok(order.frames())
 }
 
 /// Calls `each` with the keys of everything that `key` reaches: index frames, its own among them,
@@ -117,11 +124,15 @@ pub fn info(key: &Key, options: &Options) -> Result<Info> {
 }
 
 /// Fetches the data frames, many at once; calls `each` with every PNG in order.
-fn walk(key: &Key, options: &Options, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<u64> {
+fn walk(
+    key: &Key,
+    options: &Options,
+    order: &mut Order,
+    mut each: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
     let mut walker = walker(key, options);
     let store = store::at(&key.location);
     let limit = options.limit;
-    let mut order = Order::default();
     pipeline::run(
         options.jobs,
         Slot::default,
@@ -137,8 +148,7 @@ fn walk(key: &Key, options: &Options, mut each: impl FnMut(&[u8]) -> Result<()>)
             each(&slot.png)
         },
     )?;
-    order.end().map_err(|e| e.at(&key.location))?;
-    Ok(order.frames())
+    order.end().map_err(|e| e.at(&key.location))
 }
 
 fn walker(key: &Key, options: &Options) -> Walker {

@@ -199,16 +199,26 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`Kind::Name`] where the name takes more than half of an index.
+    /// [`Kind::Size`] where there is no room for two entries, of which a tree can be made;
+    /// [`Kind::Name`] where the name leaves none.
     pub fn new(capacity: usize, filename: String) -> Result<Self> {
-        let envelope = envelope(&filename);
-        let most = capacity / 2;
-        if envelope > most {
-            let what = format!("a name that takes {envelope} bytes of an index, expected at most");
-            return Err(Kind::Name(format!("{what} {most}, half of it")).into());
+        let room = |name: &str| capacity.saturating_sub(envelope(name));
+        let needed = 2 * longest_entry();
+        if room("") < needed {
+            let expected = envelope("") + needed;
+            let what = format!("an index frame for {capacity} bytes, expected at least {expected}");
+            return Err(Kind::Size(what).into());
+        }
+        if room(&filename) < needed {
+            let most = room("") - needed;
+            let what = format!(
+                "a name of {} bytes, expected at most {most}",
+                filename.len()
+            );
+            return Err(Kind::Name(what).into());
         }
         Ok(Builder {
-            room: capacity - envelope,
+            room: room(&filename),
             filename,
             levels: Vec::new(),
         })
@@ -238,10 +248,7 @@ impl Builder {
             self.push_level(depth)?;
         }
         let entry = self.levels[depth].entry_for(child);
-        let length = serde_json::to_vec(&entry)
-            .expect("internal error: no JSON")
-            .len()
-            + 1;
+        let length = entry.json_length();
         if length > self.room {
             let room = self.room;
             let what = format!("an index frame with room for {room} bytes, expected {length}");
@@ -312,6 +319,19 @@ fn envelope(filename: &str) -> usize {
     index.size = u64::MAX;
     index.frames = u64::MAX;
     index.to_json().len()
+}
+
+/// Bytes of the longest entry that a content-addressed store has.
+fn longest_entry() -> usize {
+    let digest = Digest::of(b"");
+    let entry = Entry {
+        seq: u64::MAX,
+        key: format!("../{}", digest.name()),
+        offset: u64::MAX,
+        size: u64::MAX,
+        checksum: digest.checksum(),
+    };
+    entry.json_length()
 }
 
 impl Level {
@@ -456,6 +476,12 @@ impl Walker {
 }
 
 impl Entry {
+    /// Bytes that it has in an index, with the comma after it.
+    fn json_length(&self) -> usize {
+        let json = serde_json::to_vec(self).expect("internal error: an entry that is no JSON");
+        json.len() + 1
+    }
+
     /// The key of what this entry, in an index at `base`, refers to.
     fn key(&self, base: &Location) -> Result<Key> {
         let Some(digest) = Digest::from_checksum(&self.checksum) else {

@@ -213,6 +213,7 @@ impl FromStr for Key {
     fn from_str(text: &str) -> Result<Self> {
         let shown = text.escape_debug();
         let Some((location, digest)) = text.rsplit_once(MARK) else {
+            text.parse::<Location>()?;
             return Err(Kind::Key(format!("a key without {MARK}DIGEST: {shown}")).into());
         };
         let Some(digest) = Digest::from_hex(digest) else {

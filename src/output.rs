@@ -30,9 +30,10 @@ impl Output {
     pub fn new(path: &Path) -> Result<Self> {
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let folder = folder_of(&path);
-        let file = unnamed(folder)
-            .map(Pending::Unnamed)
-            .or_else(|_| named(folder).map(Pending::Named));
+        let file = match unnamed(folder) {
+            Err(e) if has_none(&e) => named(folder).map(Pending::Named),
+            other => other.map(Pending::Unnamed),
+        };
         match file {
             Ok(file) => Ok(Output { path, file }),
             Err(e) => Err(Error::io("cannot write", e).at(path.display())),
@@ -138,6 +139,15 @@ fn unnamed(folder: &Path) -> io::Result<File> {
 #[cfg(not(target_os = "linux"))]
 fn unnamed(_folder: &Path) -> io::Result<File> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Whether an error means that there are no unnamed files here: what open(2) gives, from file
+/// systems and from kernels without them.
+fn has_none(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::Unsupported | io::ErrorKind::IsADirectory
+    )
 }
 
 /// Gives an unnamed file a name that is free: open(2) shows this way under `O_TMPFILE`.

@@ -22,7 +22,7 @@ use std::thread;
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let (path, back) = (folder.path().join("a"), folder.path().join("b"));
 /// # std::fs::write(&path, "hello").unwrap();
-/// let store = storagex::store::open(folder.path().join("store").to_str().unwrap())?;
+/// let store = storagex::store::open(folder.path().join("store").as_os_str())?;
 /// let storage = storagex::Storage::new(store);
 /// let (key, index) = storage.upload(&path)?;
 /// assert_eq!((index.filename.as_str(), index.size), ("a", 5));

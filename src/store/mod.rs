@@ -9,7 +9,9 @@ pub use dir::Dir;
 
 use crate::error::{Kind, Result};
 use crate::key::{Digest, Location};
+use std::ffi::OsStr;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -54,30 +56,36 @@ pub trait Store: Send + Sync {
     fn made(&self, location: &Location) -> Result<Option<SystemTime>>;
 }
 
-/// Opens the store that a user names: `file:DIR`, or a path with a slash.
+/// Opens the store that a user names: `file:DIR`, a `file://` URL, or a path with a slash.
 ///
 /// # Errors
 ///
 /// [`Kind::Store`] for anything else: an unknown scheme is never taken for a path.
-pub fn open(name: &str) -> Result<Arc<dyn Store>> {
-    const KNOWN: &str = "file:DIR or a path with a slash";
-    match name.split_once(':') {
-        Some(("file", path)) => open_dir(path.strip_prefix("//").unwrap_or(path)),
-        _ if name.starts_with(['/', '.']) => open_dir(name),
-        Some((scheme, _)) if !scheme.contains('/') => Err(Kind::Store(format!(
-            "store of unknown scheme '{scheme}:', expected {KNOWN}"
-        ))
-        .into()),
-        _ if name.contains('/') => open_dir(name),
-        _ => Err(Kind::Store(format!("store '{name}', expected {KNOWN}")).into()),
+pub fn open(name: &OsStr) -> Result<Arc<dyn Store>> {
+    let text = name.to_string_lossy();
+    let unknown = |what: String| Err(Kind::Store(format!("{what}, expected {KNOWN}")).into());
+    match text.split_once(':') {
+        Some(("file", path)) if path.starts_with("//") => {
+            open_dir(&text.parse::<Location>()?.to_path())
+        }
+        Some(("file", "")) => unknown("store 'file:' without a folder".into()),
+        Some(("file", _)) => {
+            let path = &name.as_bytes()["file:".len()..];
+            open_dir(Path::new(OsStr::from_bytes(path)))
+        }
+        Some((scheme, _)) if !scheme.contains(['/', '.']) => {
+            unknown(format!("store of unknown scheme '{scheme}:'"))
+        }
+        _ if text.contains('/') => open_dir(Path::new(name)),
+        _ => unknown(format!("store '{text}'")),
     }
 }
 
-fn open_dir(path: &str) -> Result<Arc<dyn Store>> {
-    if path.is_empty() {
-        return Err(Kind::Store("store without a path, expected file:DIR".into()).into());
-    }
-    Ok(Arc::new(Dir::new(Path::new(path))?))
+/// The names of stores, for messages.
+const KNOWN: &str = "file:DIR or a path with a slash";
+
+fn open_dir(path: &Path) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(Dir::new(path)?))
 }
 
 /// The store that keeps what is at `location`, to read from.
@@ -101,11 +109,12 @@ mod tests {
             "FILE:/x",
             "c:x/y",
         ] {
-            let error = open(bad).err().expect(bad);
+            let error = open(bad.as_ref()).err().expect(bad);
             assert!(matches!(error.kind(), Kind::Store(_)), "{bad}: {error}");
         }
         for good in ["file:x", "file:///tmp/x", "./x:y", "a/b:c", "/x", "x/"] {
-            assert!(open(good).is_ok(), "{good}");
+            assert!(open(good.as_ref()).is_ok(), "{good}");
         }
+        assert!(open("file://host/x".as_ref()).is_err());
     }
 }

@@ -233,7 +233,7 @@ pub fn parse(pixels: &[u8], limit: usize) -> Result<Trailer> {
     let found = crc32fast::hash(&pixels[..pixels.len() - 4]);
     if found != expected {
         return Err(Error::from(Kind::Checksum {
-            of: "frame",
+            of: "frame".into(),
             found,
             expected,
         }));

@@ -100,16 +100,43 @@ impl Blocks {
 ///
 /// # Errors
 ///
-/// [`Kind::BadPng`].
+/// [`Kind::Checksum`] for a chunk, else [`Kind::BadPng`].
 pub fn parse(png: &[u8], pixels: &mut Vec<u8>) -> Result<String> {
+    check_chunks(png)?;
     decode(png, pixels).map_err(|e| Error::from(Kind::BadPng).because(e))
+}
+
+/// Checks the CRC of every chunk, those that are ignored later too.
+fn check_chunks(png: &[u8]) -> Result<()> {
+    let mut rest = &png[SIGNATURE.len()..];
+    while let Some((length, _)) = rest.split_first_chunk() {
+        let end = 8 + u32::from_be_bytes(*length) as usize;
+        let (chunk, crc) = match (rest.get(4..end), rest.get(end..end + 4)) {
+            (Some(chunk), Some(crc)) => {
+                (chunk, crc.try_into().expect("internal error: four bytes"))
+            }
+            _ => return Err(Kind::CutShort(png.len() as u64).into()),
+        };
+        let (found, expected) = (crc32fast::hash(chunk), u32::from_be_bytes(crc));
+        if found != expected {
+            let of = format!("PNG chunk {}", chunk[..4].escape_ascii());
+            return Err(Kind::Checksum {
+                of,
+                found,
+                expected,
+            }
+            .into());
+        }
+        rest = &rest[end + 4..];
+    }
+    Ok(())
 }
 
 fn decode(png: &[u8], pixels: &mut Vec<u8>) -> std::result::Result<String, png::DecodingError> {
     let mut options = DecodeOptions::default();
     options.set_ignore_text_chunk(true);
     options.set_ignore_iccp_chunk(true);
-    options.set_skip_ancillary_crc_failures(false);
+    options.set_ignore_crc(true); // checked before
     let mut decoder = Decoder::new_with_options(Cursor::new(png), options);
     decoder.set_limits(png::Limits {
         bytes: 4 * png.len() + (1 << 26),

@@ -70,6 +70,12 @@ impl Order {
         }
     }
 
+    /// Whether the input may end here, or the next stream begin.
+    #[must_use]
+    pub fn between_streams(&self) -> bool {
+        !self.open
+    }
+
     /// Frames so far.
     #[must_use]
     pub fn frames(&self) -> u64 {
@@ -82,6 +88,11 @@ impl Order {
         self.before + self.offset
     }
 }
+
+/// What is written where the next stream should begin and can't: the start of a picture, which no
+/// reader takes for the end. Without it, a stream that fails before its first frame would leave no
+/// trace among streams that follow one another.
+pub const CUT: &[u8] = super::pixels::SIGNATURE;
 
 /// CRC-32 of a stream, put together from those of its chunks.
 #[derive(Debug, Default, Clone)]
@@ -117,7 +128,7 @@ impl StreamCrc {
         match std::mem::take(self).value() {
             found if found == expected => Ok(()),
             found => Err(Error::from(Kind::Checksum {
-                of: "stream",
+                of: "stream".into(),
                 found,
                 expected,
             })),
