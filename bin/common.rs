@@ -89,7 +89,7 @@ fn hint(kind: &Kind) -> Option<String> {
             "if it was a frame, whatever kept it has shrunk or re-encoded it, and its bytes are lost".into()
         }
         Kind::OldPiece => "pieces of storagex 1.0 are brought back by the key that it gave".into(),
-        Kind::Version(_) => "a newer storagex has written it".into(),
+        Kind::Version(3..) => "a newer storagex has written it".into(),
         Kind::TooLarge { .. } => "--max-frame raises the limit, if you trust where it comes from".into(),
         Kind::Offset { found, expected } if found > expected => {
             "a frame is missing before this one, or stands elsewhere".into()

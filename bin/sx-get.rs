@@ -3,6 +3,7 @@
 mod common;
 
 use clap::Parser;
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,7 +16,7 @@ use storagex::{Error, Key, Kind, Result, get, input};
 struct Args {
     /// Keys, or files of keys, one a line; - or nothing for stdin
     #[arg(value_name = "KEY|FILE")]
-    keys: Vec<String>,
+    keys: Vec<OsString>,
 
     /// Print the keys of everything that the keys reach, fetch nothing but indexes
     #[arg(long, group = "instead")]
@@ -29,7 +30,7 @@ struct Args {
     #[arg(long, requires = "info")]
     json: bool,
 
-    /// Fetch and check everything, write nothing
+    /// Fetch everything and check it by its digests, write nothing
     #[arg(long, group = "instead")]
     check: bool,
 
@@ -72,22 +73,30 @@ fn run(args: Args) -> Result<()> {
 }
 
 /// The keys that the arguments give: all of them are read before the first one is used.
-fn keys(arguments: &[String]) -> Result<Vec<Key>> {
+fn keys(arguments: &[OsString]) -> Result<Vec<Key>> {
     if arguments.is_empty() {
         return parse("stdin", common::stdin()?);
     }
     let mut keys = Vec::new();
     for argument in arguments {
-        match argument.as_str() {
-            "-" => keys.extend(parse("stdin", common::stdin()?)?),
-            key if has_scheme(key) => keys.push(key.parse()?),
-            path => keys.extend(parse(path, input::open(Path::new(path))?)?),
+        match argument.to_str() {
+            Some("-") => keys.extend(parse("stdin", common::stdin()?)?),
+            Some(key) if is_key(key) => keys.push(key.parse()?),
+            _ => {
+                let path = Path::new(argument);
+                keys.extend(parse(&path.display().to_string(), input::open(path)?)?);
+            }
         }
     }
     Ok(keys)
 }
 
-/// Whether an argument is a key rather than a file: RFC 3986, 3.1.
+/// Whether an argument is a key, or is meant to be one, rather than a file: by its scheme (RFC 3986,
+/// 3.1) or its digest. The empty one is no file either.
+fn is_key(argument: &str) -> bool {
+    argument.is_empty() || argument.contains("#blake3=") || has_scheme(argument)
+}
+
 fn has_scheme(argument: &str) -> bool {
     let of_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
     argument.split_once(':').is_some_and(|(scheme, _)| {
@@ -99,7 +108,7 @@ fn has_scheme(argument: &str) -> bool {
 fn parse(name: &str, file: File) -> Result<Vec<Key>> {
     let text =
         std::io::read_to_string(file).map_err(|e| Error::io("cannot read keys", e).at(name))?;
-    let keys: Result<Vec<Key>> = (text.lines().map(str::trim).zip(1..))
+    let keys: Result<Vec<Key>> = (text.lines().map(str::trim_ascii).zip(1..))
         .filter(|(line, _)| !line.is_empty() && !line.starts_with('#'))
         .map(|(line, n)| {
             line.parse()

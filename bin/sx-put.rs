@@ -26,9 +26,10 @@ struct Args {
         long,
         value_name = "NAME",
         default_value = "",
-        hide_default_value = true
+        hide_default_value = true,
+        allow_hyphen_values = true
     )]
-    name: String,
+    name: OsString,
 
     /// Print the key of each frame, one a line, and make no index
     #[arg(long, conflicts_with = "name")]
@@ -64,7 +65,7 @@ fn run(args: Args) -> Result<()> {
             width: args.width,
             height: args.height,
         },
-        name: args.name,
+        name: args.name.to_string_lossy().into_owned(),
     };
     let store = store::open(&args.to.map_or_else(common::default_store, Ok)?)?;
     let input = common::stdin_pictures()?;

@@ -230,6 +230,14 @@ impl fmt::Display for Error {
     }
 }
 
+/// Text from outside as a message shows it: without control characters, and not all of it.
+pub(crate) fn shown(text: &str) -> String {
+    const MOST: usize = 200;
+    let start: String = text.chars().take(MOST).collect();
+    let rest = if start.len() < text.len() { "..." } else { "" };
+    format!("{}{rest}", start.escape_debug())
+}
+
 /// A message of the system without the number that the standard library puts behind it.
 fn plain(message: &str) -> &str {
     message

@@ -1,7 +1,7 @@
 //! The index: "THE INDEX" in storagex(5). [`Index`] is the JSON text, [`Builder`] makes a tree of
 //! them, [`Walker`] goes through one.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, shown};
 use crate::key::{Digest, Key, Location};
 use crate::wire::frame::Size;
 use serde::{Deserialize, Serialize};
@@ -26,11 +26,21 @@ pub struct Index {
     /// Data frames that it covers.
     pub frames: u64,
     /// The data frames; or
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub pieces: Option<Vec<Entry>>,
     /// the indexes one level below.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub indexes: Option<Vec<Entry>>,
+    #[serde(flatten, skip_serializing)]
+    _object: Object,
 }
 
 /// A data frame, or an index.
@@ -46,6 +56,21 @@ pub struct Entry {
     pub size: u64,
     /// `blake3:` and the digest of its pixels.
     pub checksum: String,
+    #[serde(flatten, skip_serializing)]
+    _object: Object,
+}
+
+/// Members that we don't know. Who has it is an object: serde would take an array of the values too.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+struct Object {}
+
+/// Reads a member that is null for nobody.
+fn present<'de, D, T>(from: D) -> std::result::Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(from).map(Some)
 }
 
 /// What an index is to cover, as its parent, or the key, says.
@@ -60,12 +85,10 @@ struct Cover {
 impl Index {
     /// Reads the JSON text of an index that covers `cover`.
     fn parse(json: &[u8], cover: Cover) -> Result<Index> {
-        let index: Index = serde_json::from_slice(json).map_err(|e| bad(e.to_string()))?;
+        let index: Index = serde_json::from_slice(json).map_err(|e| bad(shown(&e.to_string())))?;
         if !(2.0..3.0).contains(&index.protocol_version) {
-            return Err(bad(format!(
-                "protocol_version {}, expected 2",
-                index.protocol_version
-            )));
+            let found = serde_json::json!(index.protocol_version);
+            return Err(bad(format!("protocol_version {found}, expected 2.0")));
         }
         let (frames, size) = (index.frames, index.size);
         if let Some((expected, _)) = cover.total.filter(|&(expected, _)| expected != frames) {
@@ -167,6 +190,7 @@ impl Level {
                 frames: 0,
                 pieces: None,
                 indexes: None,
+                _object: Object {},
             },
             is_leaf,
             entries: Vec::new(),
@@ -330,6 +354,7 @@ fn longest_entry() -> usize {
         offset: u64::MAX,
         size: u64::MAX,
         checksum: digest.checksum(),
+        _object: Object {},
     };
     entry.json_length()
 }
@@ -351,6 +376,7 @@ impl Level {
             offset,
             size: child.bytes,
             checksum: child.key.digest.checksum(),
+            _object: Object {},
         }
     }
 }
@@ -485,7 +511,7 @@ impl Entry {
     /// The key of what this entry, in an index at `base`, refers to.
     fn key(&self, base: &Location) -> Result<Key> {
         let Some(digest) = Digest::from_checksum(&self.checksum) else {
-            let shown = self.checksum.escape_debug();
+            let shown = shown(&self.checksum);
             return Err(bad(format!(
                 "checksum \"{shown}\", expected blake3: and 64 digits"
             )));

@@ -1,6 +1,6 @@
 //! Digests, locations, references and keys: "THE KEY" and "References" in storagex(5).
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, shown};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -147,7 +147,7 @@ impl Location {
     pub fn resolve(&self, reference: &str, digest: &Digest) -> Result<Self> {
         let name = digest.name();
         if reference.strip_prefix("../") != Some(&name) {
-            let shown = reference.escape_debug();
+            let shown = shown(reference);
             return Err(Kind::Index(format!("key \"{shown}\", expected \"../{name}\"")).into());
         }
         match self.store() {
@@ -163,15 +163,12 @@ impl FromStr for Location {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let bad = |what: &str| Err(Kind::Key(format!("{what}: {}", text.escape_debug())).into());
+        let bad = |what: &str| Err(Kind::Key(format!("{what}: {}", shown(text))).into());
         let Some((scheme, path)) = text.split_once("://") else {
             return bad("no scheme in a location");
         };
         if scheme != "file" {
-            return bad(&format!(
-                "scheme '{}', expected {SCHEMES}",
-                scheme.escape_debug()
-            ));
+            return bad(&format!("scheme '{}', expected {SCHEMES}", shown(scheme)));
         }
         if !path.starts_with('/') {
             return bad("a path that isn't absolute");
@@ -211,7 +208,7 @@ impl FromStr for Key {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let shown = text.escape_debug();
+        let shown = shown(text);
         let Some((location, digest)) = text.rsplit_once(MARK) else {
             text.parse::<Location>()?;
             return Err(Kind::Key(format!("a key without {MARK}DIGEST: {shown}")).into());

@@ -67,12 +67,14 @@ impl Output {
         self.file().sync_all()?;
         match self.file {
             Pending::Named(named) => named.persist(&self.path)?,
-            Pending::Unnamed(file) => {
-                let link = |name: &Path| link(&file, name);
-                let linked = builder().make_in(folder, link)?;
-                linked.persist(&self.path)?;
-                file
-            }
+            Pending::Unnamed(file) => match link(&file, &self.path) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                    let linked = builder().make_in(folder, |name| link(&file, name))?;
+                    linked.persist(&self.path)?;
+                    file
+                }
+                other => other.map(|()| file)?,
+            },
         };
         Ok(())
     }

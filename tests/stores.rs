@@ -30,7 +30,7 @@ struct Subject {
 fn dir() -> Subject {
     let keep = tempfile::tempdir().unwrap();
     let folder = keep.path().join("new/store");
-    let open = || store::open(folder.to_str().unwrap()).unwrap();
+    let open = || store::open(folder.as_os_str()).unwrap();
     Subject {
         store: open(),
         other: open(),
@@ -218,7 +218,7 @@ fn when_it_was_put_is_known_or_not() {
 fn a_folder_that_can_not_be_written() {
     let keep = tempfile::tempdir().unwrap();
     fs::write(keep.path().join("file"), "").unwrap();
-    let store = store::open(keep.path().join("file/store").to_str().unwrap()).unwrap();
+    let store = store::open(keep.path().join("file/store").as_os_str()).unwrap();
     let (digest, png) = picture(b"hello");
     let error = store.put(&digest, &png).unwrap_err();
     assert_eq!(error.kind(), &Kind::Io("cannot make folder"));

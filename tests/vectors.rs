@@ -95,7 +95,7 @@ fn put_refuses_what_decode_refuses() {
     } in vectors()
     {
         let folder = tempfile::tempdir().unwrap();
-        let store = store::open(folder.path().to_str().unwrap()).unwrap();
+        let store = store::open(folder.path().as_os_str()).unwrap();
         let result = put(Cursor::new(frames), &store, &put::Options::default());
         let under_codec = name.starts_with("zstd_") || name == "stream_crc_wrong";
         match (wanted, result) {

@@ -5,9 +5,11 @@ use crate::error::{Error, Kind, Result};
 use crate::key::{Digest, Location};
 use crate::output::{Output, sync_folder};
 use crate::wire::{self, pictures};
+use rustix::fs::OFlags;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::SystemTime;
@@ -81,13 +83,26 @@ impl Store for Dir {
     }
 
     fn get(&self, location: &Location) -> Result<Box<dyn Read>> {
-        let file = File::open(location.to_path()).map_err(unreadable)?;
+        let file = open_file(&location.to_path()).map_err(unreadable)?;
         Ok(Box::new(file))
     }
 
     fn made(&self, location: &Location) -> Result<Option<SystemTime>> {
         let metadata = fs::metadata(location.to_path()).map_err(unreadable)?;
         Ok(metadata.modified().ok())
+    }
+}
+
+/// Opens a regular file. Nothing else: a named pipe would keep us waiting.
+fn open_file(path: &Path) -> io::Result<File> {
+    let without_waiting = OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options()
+        .read(true)
+        .custom_flags(without_waiting)
+        .open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("not a regular file")),
     }
 }
 
@@ -100,7 +115,7 @@ fn unreadable(error: io::Error) -> Error {
 
 /// Whether a good picture is at `path`: this one to the byte, or another PNG of the same pixels.
 fn is_good(path: &Path, digest: &Digest, png: &[u8]) -> bool {
-    let Ok(mut file) = File::open(path) else {
+    let Ok(mut file) = open_file(path) else {
         return false;
     };
     holds(&mut file, png).unwrap_or(false) || has_digest(path, digest)
@@ -123,7 +138,7 @@ fn holds(file: &mut File, mut bytes: &[u8]) -> io::Result<bool> {
 
 fn has_digest(path: &Path, digest: &Digest) -> bool {
     let (mut png, mut pixels) = (Vec::new(), Vec::new());
-    File::open(path).is_ok_and(|file| {
+    open_file(path).is_ok_and(|file| {
         pictures::single(file, wire::MAX_LIMIT, &mut png).is_ok()
             && wire::pixels::parse(&png, &mut pixels).is_ok()
             && Digest::of(&pixels) == *digest

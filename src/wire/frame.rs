@@ -351,6 +351,14 @@ fn check_length(trailer: &Trailer, payload: &[u8], limit: usize) -> Result<()> {
             trailer.raw_length,
             &format!("{}, the length of the stored payload", payload.len()),
         )),
+        Codec::Zstd if trailer.raw_length as usize <= payload.len() => Err(field(
+            "raw length",
+            trailer.raw_length,
+            &format!(
+                "more than {}, the length of the packed payload",
+                payload.len()
+            ),
+        )),
         Codec::Zstd if trailer.raw_length as usize > limit => Err(field(
             "raw length",
             trailer.raw_length,

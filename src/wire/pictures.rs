@@ -37,10 +37,20 @@ impl<R: Read> Pictures<R> {
     /// [`Kind::NotPng`], [`Kind::BadPng`], [`Kind::CutShort`], [`Kind::TooLarge`], [`Kind::Io`].
     pub fn next(&mut self, png: &mut Vec<u8>) -> Result<bool> {
         png.clear();
-        if self.at_end()? {
+        let start = self.peek()?;
+        if start.is_empty() {
             return Ok(false);
         }
-        self.take(png, HEAD).map_err(|e| not_png(e, png))?;
+        // At once, with as little as has come: whoever sends what is no picture may send no more.
+        if !SIGNATURE.starts_with(&start[..start.len().min(8)]) {
+            return Err(Kind::NotPng(sniff(start)).into());
+        }
+        self.take(png, SIGNATURE.len())
+            .map_err(|e| no_png(e, png))?;
+        if !png.starts_with(SIGNATURE) {
+            return Err(Kind::NotPng(sniff(png)).into());
+        }
+        self.take(png, HEAD - SIGNATURE.len())?;
         let header = Header::parse(png)?;
         Size {
             width: header.width,
@@ -54,10 +64,9 @@ impl<R: Read> Pictures<R> {
             let length = u32_at(png, at) as usize;
             let is_end = &png[at + 4..at + 8] == b"IEND";
             if png.len() + length + 4 > most {
-                return Err(Error::from(Kind::TooLarge {
-                    found: format!("a PNG of over {most} bytes"),
-                    limit: format!("{most} for {} x {} pixels", header.width, header.height),
-                }));
+                let size = size(png);
+                let what = format!("over {most} bytes, expected at most so many for {size} pixels");
+                return Err(Error::from(Kind::BadPng).because(what));
             }
             self.take(png, length + 4)?;
             if is_end {
@@ -66,13 +75,14 @@ impl<R: Read> Pictures<R> {
         }
     }
 
-    fn at_end(&mut self) -> Result<bool> {
-        loop {
-            match self.input.fill_buf() {
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                other => return Ok(other.map_err(Error::input)?.is_empty()),
+    /// What comes next, as much of it as is there; nothing at the end.
+    fn peek(&mut self) -> Result<&[u8]> {
+        while let Err(e) = self.input.fill_buf() {
+            if e.kind() != ErrorKind::Interrupted {
+                return Err(Error::input(e));
             }
         }
+        Ok(self.input.buffer())
     }
 
     /// Appends exactly `count` bytes of the input.
@@ -101,7 +111,7 @@ pub fn single(input: impl Read, limit: usize, png: &mut Vec<u8>) -> Result<()> {
     if !pictures.next(png)? {
         return Err(Kind::NotPng("nothing").into());
     }
-    match pictures.at_end()? {
+    match pictures.peek()?.is_empty() {
         true => Ok(()),
         false => Err(Error::from(Kind::BadPng).because("bytes after its end")),
     }
@@ -125,9 +135,6 @@ struct Header {
 
 impl Header {
     fn parse(head: &[u8]) -> Result<Header> {
-        if !head.starts_with(SIGNATURE) {
-            return Err(Kind::NotPng(sniff(head)).into());
-        }
         let channels = match head[25] {
             2 => 3,
             4 => 2,
@@ -154,14 +161,11 @@ impl Header {
     }
 }
 
-/// What an input is that ended before a PNG's header did, by its first bytes.
-fn not_png(error: Error, head: &[u8]) -> Error {
-    match (
-        error.kind(),
-        head.starts_with(&SIGNATURE[..head.len().min(8)]),
-    ) {
-        (Kind::CutShort(_), false) => Kind::NotPng(sniff(head)).into(),
-        _ => error,
+/// What bytes are that start like the signature and then don't go on so, or end.
+fn no_png(error: Error, start: &[u8]) -> Error {
+    match SIGNATURE.starts_with(start) {
+        true => error,
+        false => Kind::NotPng(sniff(start)).into(),
     }
 }
 
@@ -237,6 +241,6 @@ mod tests {
         let error = Pictures::new(&png[..], 1000)
             .next(&mut Vec::new())
             .unwrap_err();
-        assert!(matches!(error.kind(), Kind::TooLarge { .. }), "{error}");
+        assert_eq!(error.kind(), &Kind::BadPng);
     }
 }

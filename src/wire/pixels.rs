@@ -3,6 +3,7 @@
 use super::frame::Size;
 use crate::error::{Error, Kind, Result};
 use png::{ColorType, DecodeOptions, Decoder, Transformations};
+use std::borrow::Cow;
 use std::io::Cursor;
 
 /// What every PNG starts with.
@@ -102,40 +103,68 @@ impl Blocks {
 ///
 /// [`Kind::Checksum`] for a chunk, else [`Kind::BadPng`].
 pub fn parse(png: &[u8], pixels: &mut Vec<u8>) -> Result<String> {
-    check_chunks(png)?;
-    decode(png, pixels).map_err(|e| Error::from(Kind::BadPng).because(e))
+    let png = essential(png)?;
+    decode(&png, pixels).map_err(|e| Error::from(Kind::BadPng).because(readable(&e)))
 }
 
-/// Checks the CRC of every chunk, those that are ignored later too.
-fn check_chunks(png: &[u8]) -> Result<()> {
-    let mut rest = &png[SIGNATURE.len()..];
-    while let Some((length, _)) = rest.split_first_chunk() {
-        let end = 8 + u32::from_be_bytes(*length) as usize;
-        let (chunk, crc) = match (rest.get(4..end), rest.get(end..end + 4)) {
-            (Some(chunk), Some(crc)) => {
-                (chunk, crc.try_into().expect("internal error: four bytes"))
-            }
-            _ => return Err(Kind::CutShort(png.len() as u64).into()),
-        };
-        let (found, expected) = (crc32fast::hash(chunk), u32::from_be_bytes(crc));
-        if found != expected {
-            let of = format!("PNG chunk {}", chunk[..4].escape_ascii());
-            return Err(Kind::Checksum {
-                of,
-                found,
-                expected,
-            }
-            .into());
+/// The PNG without its ancillary chunks, of which nothing is needed; all CRCs are checked, theirs
+/// too.
+fn essential(png: &[u8]) -> Result<Cow<'_, [u8]>> {
+    let mut kept = None;
+    let mut at = SIGNATURE.len();
+    while at < png.len() {
+        let chunk = check_chunk(&png[at..])?;
+        let is_ancillary = chunk[4].is_ascii_lowercase();
+        match &mut kept {
+            None if is_ancillary => kept = Some(png[..at].to_vec()),
+            Some(kept) if !is_ancillary => kept.extend_from_slice(chunk),
+            _ => {}
         }
-        rest = &rest[end + 4..];
+        at += chunk.len();
     }
-    Ok(())
+    Ok(kept.map_or(Cow::Borrowed(png), Cow::Owned))
+}
+
+/// The first chunk of `rest`, from its length to its CRC, which is checked.
+fn check_chunk(rest: &[u8]) -> Result<&[u8]> {
+    let cut = || Error::from(Kind::BadPng).because("it ends inside a chunk");
+    let length = rest.first_chunk().ok_or_else(cut)?;
+    let end = 8 + u32::from_be_bytes(*length) as usize;
+    let chunk = rest.get(..end + 4).ok_or_else(cut)?;
+    let (name, body) = chunk[4..end].split_at(4);
+    let found = crc32fast::hash(&chunk[4..end]);
+    let expected = u32::from_be_bytes(chunk[end..].try_into().expect("internal error: four bytes"));
+    if found != expected {
+        let of = format!("PNG chunk {}", name.escape_ascii());
+        return Err(Kind::Checksum {
+            of,
+            found,
+            expected,
+        }
+        .into());
+    }
+    if name == b"PLTE" && (body.len() % 3 != 0 || body.len() > 768) {
+        return Err(
+            Error::from(Kind::BadPng).because("a palette of parts of colours, or of over 256")
+        );
+    }
+    Ok(chunk)
+}
+
+/// A message of the `png` crate with the names of chunks in place of all that it says of them.
+fn readable(error: &png::DecodingError) -> String {
+    let message = error.to_string();
+    let parts = message
+        .split("ChunkType { type: ")
+        .map(|part| match part.split_once(" }") {
+            Some((chunk, rest)) => format!("{}{rest}", chunk.split(',').next().unwrap_or_default()),
+            None => part.to_owned(),
+        });
+    parts.collect()
 }
 
 fn decode(png: &[u8], pixels: &mut Vec<u8>) -> std::result::Result<String, png::DecodingError> {
     let mut options = DecodeOptions::default();
-    options.set_ignore_text_chunk(true);
-    options.set_ignore_iccp_chunk(true);
     options.set_ignore_crc(true); // checked before
     let mut decoder = Decoder::new_with_options(Cursor::new(png), options);
     decoder.set_limits(png::Limits {

@@ -173,6 +173,8 @@ def main():
     vector("png_palette_8_bit", "palette indices become their colours", palette(good, size, 8), hello)
     vector("png_palette_4_bit", "palette indices of less than 8 bits become their colours", palette(pixels(b"", flags=LAST), size, 4), b"")
     vector("png_ancillary_chunks", "ancillary chunks are ignored", png(good, size, before=chunk(b"gAMA", struct.pack(">I", 45455)) + chunk(b"tEXt", b"Comment\0hi"), after=chunk(b"tIME", b"\x07\xea\1\1\0\0\0")), hello)
+    vector("png_ancillary_chunks_malformed", "whatever is in them", png(good, size, before=chunk(b"fcTL", b"x") + chunk(b"tRNS", b"") + chunk(b"gAMA", b"??") + chunk(b"iCCP", b"\0\0")), hello)
+    vector("png_palette_of_parts", "a palette has whole colours", png(b"", (1, 4), 8, 3, rows=bytes(8), before=chunk(b"PLTE", b"abcd")), error="frame 0: damaged PNG: a palette of parts")
     vector("png_animated", "of an animated PNG the picture in IDAT counts", png(good, size, before=chunk(b"acTL", struct.pack(">II", 1, 0)), after=chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, 16, 16, 0, 0, 1, 10, 0, 0)) + chunk(b"fdAT", struct.pack(">I", 1) + stored(b"".join(b"\0" + bytes(48) for _ in range(16))))), hello)
 
     # What doesn't: the stream.
@@ -200,7 +202,7 @@ def main():
     vector("trailer_unknown_kind", "the kind is 0 or 1", frame(hello, kind=2), error="frame 0: kind 2, expected 0 or 1")
     vector("trailer_unknown_codec", "the codec is 0 or 1", frame(hello, codec=2), error="frame 0: codec 2, expected 0 or 1")
     vector("trailer_unknown_flag", "unknown flags are zero", frame(hello, flags=7), error="frame 0: flags 7, expected at most 3")
-    vector("trailer_reserved_not_zero", "the field at 24 is zero", frame(hello, reserved=1), error="frame 0: reserved field 1, expected 0")
+    vector("trailer_reserved_not_zero", "the reserved field is zero", frame(hello, reserved=1), error="frame 0: reserved field 1, expected 0")
     vector("trailer_offset_without_flag", "the offset is zero where there is none", frame(hello, flags=0, offset=5), error="frame 0: offset of a frame that has none 5, expected 0")
     vector("trailer_stream_crc_without_flag", "the stream's CRC-32 is zero but in the last frame", frame(hello, flags=POSITIONED, stream_crc=5), error="frame 0: stream CRC of a frame that isn't last 5, expected 0")
     vector("trailer_offset_too_large", "offset + raw length is at most 2^63 - 1", frame(hello, offset=2**63 - 13), error="frame 0: offset 9223372036854775795, expected at most 9223372036854775794")
@@ -216,9 +218,11 @@ def main():
     vector("zstd_two_frames", "the payload is exactly one zstd frame", frame(packed + compress(b""), codec=1, content=text), error="frame 0: payload that can't be decompressed")
     vector("zstd_bytes_after", "nothing follows the zstd frame", frame(packed + b"\0", codec=1, content=text), error="frame 0: payload that can't be decompressed")
     vector("zstd_cut", "the zstd frame is whole", frame(packed[:-1], codec=1, content=text), error="frame 0: payload that can't be decompressed")
-    vector("zstd_skippable", "a skippable frame has no content", frame(b"\x50\x2a\x4d\x18\x04\0\0\0abcd", codec=1, content=b"abcd"), error="frame 0: payload that can't be decompressed")
+    vector("zstd_skippable", "a skippable frame has no content", frame(b"\x50\x2a\x4d\x18\x04\0\0\0abcd", codec=1, raw=100), error="frame 0: payload that can't be decompressed")
     bomb = compress(bytes(1 << 30))
-    vector("zstd_bomb", "no more is decompressed than the raw length", frame(bomb, (110, 110), codec=1, content=b"x"), error="frame 0: payload that can't be decompressed")
+    vector("zstd_not_smaller", "a payload that is packed is smaller than its content", frame(compress(b"abc"), codec=1, content=b"abc"), error="frame 0: raw length 3, expected more than 12, the length of the packed payload")
+    vector("zstd_empty", "so an empty one is never packed", frame(b"\x50\x2a\x4d\x18\x04\0\0\0abcd", codec=1, content=b""), error="frame 0: raw length 0, expected more than 12")
+    vector("zstd_bomb", "no more is decompressed than the raw length", frame(bomb, (110, 110), codec=1, content=b"x", raw=36000), error="frame 0: payload that can't be decompressed")
 
     # What doesn't: the PNG.
     big = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
@@ -229,10 +233,10 @@ def main():
     data = gigabytes.compress(b"".join(b"\0" + good[y * 48 : y * 48 + 48] for y in range(16)))
     data += b"".join(gigabytes.compress(bytes(1 << 20)) for _ in range(100)) + gigabytes.flush()
     vector("png_inflates_to_more", "what inflates to more than the picture takes no memory", png(good, size, squeeze=lambda _: data), hello)
-    vector("png_too_long", "a PNG is not much longer than its samples", png(good, size, before=b"".join(chunk(b"tEXt", b"Comment\0" + bytes(1 << 16)) for _ in range(17))), error="frame 0: a PNG of over")
-    vector("png_chunk_claims_2_gib", "a chunk is no longer than the picture may be", whole[:33] + b"\x7f\xff\xff\xff" + whole[37:], error="frame 0: a PNG of over")
-    vector("png_chunk_crc_wrong", "the CRC of every chunk holds", whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:], error="frame 0: damaged PNG")
-    vector("png_ancillary_crc_wrong", "that of chunks that are ignored, too", whole[:33] + chunk(b"tEXt", b"Comment\0hi")[:-1] + b"\0" + whole[33:], error="frame 0: damaged PNG")
+    vector("png_too_long", "a PNG is not much longer than its samples", png(good, size, before=b"".join(chunk(b"tEXt", b"Comment\0" + bytes(1 << 16)) for _ in range(17))), error="frame 0: damaged PNG: over ")
+    vector("png_chunk_claims_2_gib", "a chunk is no longer than the picture may be", whole[:33] + b"\x7f\xff\xff\xff" + whole[37:], error="frame 0: damaged PNG: over ")
+    vector("png_chunk_crc_wrong", "the CRC of every chunk holds", whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:], error="frame 0: CRC-32 of the PNG chunk IDAT")
+    vector("png_ancillary_crc_wrong", "that of chunks that are ignored, too", whole[:33] + chunk(b"tEXt", b"Comment\0hi")[:-1] + b"\0" + whole[33:], error="frame 0: CRC-32 of the PNG chunk tEXt")
     vector("png_without_idat", "there are pixels", whole[:33] + whole[-12:], error="frame 0: damaged PNG")
     vector("png_pixels_missing", "all rows are there", png(good[:-96], (16, 16), squeeze=stored), error="frame 0: damaged PNG")
 

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Wrong usage: exit status 2, one line that says what is wrong, one hint; --help and --version do not err.
+set -eu
+# shellcheck source=/dev/null
+. "${0%/*}/lib.sh"
+
+for program in sx-encode sx-decode sx-put sx-get; do
+    refuses 2 '--no-such-option' "$program" --no-such-option </dev/null >output
+    refuses 2 'jobs' "$program" -j 0 </dev/null >output
+    refuses 2 'jobs' "$program" -j 1000000 </dev/null >output
+    refuses 2 'max-frame' "$program" --max-frame 0 </dev/null >output
+    [ ! -s output ] || fail "output of $program"
+    watched "$program" --help >output
+    ended_quietly "$program --help"
+    grep -q '^Usage: ' output || fail "help of $program: $(cat output)"
+    watched "$program" --version >output
+    ended_quietly "$program --version"
+    grep -q "^$program [0-9]" output || fail "version of $program: $(cat output)"
+done
+refuses 2 'level' sx-encode -20
+refuses 2 'unexpected argument' sx-encode a b
+refuses 2 'unexpected argument' sx-put a
+refuses 2 'cannot be used with' sx-get --list --check
+refuses 2 'cannot be used with' sx-decode --list --test
+refuses 2 'FILE' sx-decode --sort
+refuses 2 'cannot be used with' sx-put --keys --name x
