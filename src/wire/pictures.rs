@@ -171,13 +171,15 @@ fn no_png(error: Error, start: &[u8]) -> Error {
 
 /// Names what is likely to be taken for a PNG, by its first bytes.
 fn sniff(head: &[u8]) -> &'static str {
-    const KNOWN: [(&[u8], &str); 12] = [
+    const KNOWN: [(&[u8], &str); 14] = [
         (b"\xff\xd8\xff", "a JPEG picture"),
         (b"GIF8", "a GIF picture"),
         (b"RIFF", "a WebP picture or another RIFF file"),
         (b"BM", "a BMP picture"),
-        (b"<", "an HTML or XML page"),
-        (b"{", "JSON text"),
+        (b"<!", "an HTML or XML page"),
+        (b"<?", "an HTML or XML page"),
+        (b"<h", "an HTML or XML page"),
+        (b"{\"", "JSON text"),
         (b"file:", "a key"),
         (b"\x28\xb5\x2f\xfd", "zstd data"),
         (b"\x1f\x8b", "gzip data"),
