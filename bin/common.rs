@@ -11,9 +11,13 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 use storagex::input::Files;
 use storagex::output::Output;
+use storagex::store::Config;
+use storagex::wire::stream::CUT;
 use storagex::{Error, Kind, Result};
 
 /// The name that messages start with.
@@ -33,6 +37,9 @@ pub fn main<Args: Parser>(
         // Whoever read our output has seen enough: a normal end.
         Err(e) if e.kind() == &Kind::ClosedPipe => ExitCode::SUCCESS,
         Err(e) => {
+            if PICTURES.load(Ordering::Relaxed) {
+                mark_cut();
+            }
             say("error", &e.to_string());
             if let Some(hint) = hint(e.kind()) {
                 say("hint", &hint);
@@ -47,9 +54,29 @@ pub fn main<Args: Parser>(
     }
 }
 
-/// Writes a line to stderr; if that fails, there is nobody to tell.
+/// Whether pictures go to stdout.
+static PICTURES: AtomicBool = AtomicBool::new(false);
+
+/// Sees to it that no reader takes what has been written for the whole: among streams that follow
+/// one another, one that fails before its first frame would leave no trace.
+fn mark_cut() {
+    let _ = stdout().map(|mut stdout| stdout.write_all(CUT));
+}
+
+/// Writes a line to stderr, whatever control characters a name has in it; if that fails, there is
+/// nobody to tell.
 fn say(what: &str, message: &str) {
-    let _ = writeln!(io::stderr(), "{PROGRAM}: {what}: {message}");
+    let plain: String = message.chars().flat_map(escape).collect();
+    let _ = writeln!(io::stderr(), "{PROGRAM}: {what}: {plain}");
+}
+
+/// A character as it is, or as an escape if it is a control character.
+pub fn escape(c: char) -> impl Iterator<Item = char> {
+    let (plain, escaped) = match c.is_control() {
+        true => (None, Some(c.escape_default())),
+        false => (Some(c), None),
+    };
+    plain.into_iter().chain(escaped.into_iter().flatten())
 }
 
 /// Shows the help that was asked for, or what is wrong with the command line.
@@ -58,6 +85,9 @@ fn usage(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
+    if writes_pictures(env::args_os()) {
+        mark_cut();
+    }
     let text = error.to_string();
     let paragraph = text.split("\n\n").next().unwrap_or_default();
     let words: Vec<&str> = paragraph.split_whitespace().collect();
@@ -65,6 +95,15 @@ fn usage(error: &clap::Error) -> ExitCode {
     say("error", message.strip_prefix("error: ").unwrap_or(&message));
     say("hint", &format!("{PROGRAM} --help shows the options"));
     ExitCode::from(2)
+}
+
+/// Whether a command line that can't be parsed would have made pictures for stdout.
+fn writes_pictures(mut arguments: impl Iterator<Item = OsString>) -> bool {
+    let others = ["-o", "--output", "--list", "--info", "--check"];
+    let is_other = |argument: &str| others.iter().any(|other| argument.starts_with(other));
+    matches!(PROGRAM, "sx-encode" | "sx-get")
+        && !io::stdout().is_terminal()
+        && !arguments.any(|argument| is_other(&argument.to_string_lossy()))
 }
 
 /// What the user can do about an error, where there is something.
@@ -109,10 +148,38 @@ fn hint(kind: &Kind) -> Option<String> {
         Kind::Usage(_) => format!("{PROGRAM} --help shows the options"),
         Kind::Terminal("stdin") => format!("see {PROGRAM} --help, or man {PROGRAM}"),
         Kind::Terminal(_) => "redirect it with > FILE, or | sx-put".into(),
-        Kind::NotFound => "has the store been moved or pruned? its path is in the key".into(),
+        Kind::NotFound => "has the store been moved or pruned? where it was is in the key".into(),
+        Kind::Refused { status, said } => refused(*status, said)?.into(),
         Kind::Digest { .. } => "the store, or somebody, has changed the picture".into(),
         Kind::Command(_) => "the stream has no last frame, so that no key comes of it".into(),
         _ => return None,
+    })
+}
+
+/// What to do about a refusal, by the code of S3 if there is one, else by the status.
+fn refused(status: u16, said: &str) -> Option<&'static str> {
+    Some(match said.split(':').next().unwrap_or_default() {
+        "SignatureDoesNotMatch" => "AWS_SECRET_ACCESS_KEY isn't the secret of AWS_ACCESS_KEY_ID",
+        "InvalidAccessKeyId" | "NotSignedUp" => "the server doesn't know AWS_ACCESS_KEY_ID",
+        "InvalidToken" | "ExpiredToken" => "AWS_SESSION_TOKEN is wrong or has expired",
+        "NoSuchBucket" => "make the bucket, or see whether AWS_ENDPOINT_URL names the right server",
+        "AuthorizationHeaderMalformed"
+        | "PermanentRedirect"
+        | "IllegalLocationConstraintException" => "AWS_REGION isn't the region of the bucket",
+        "RequestTimeTooSkewed" | "AccessDenied"
+            if said.contains("expired") || said.contains("Skew") =>
+        {
+            "is the clock of this machine right?"
+        }
+        "EntityTooLarge" => "make smaller frames: sx-encode -W and -H",
+        _ => match status {
+            401 => "SX_HTTP_USER and SX_HTTP_PASSWORD, SX_HTTP_TOKEN, or netrc log in",
+            403 => "see whether AWS_ACCESS_KEY_ID, or SX_HTTP_USER, may do this",
+            413 => "make smaller frames: sx-encode -W and -H",
+            429 | 503 => "the server asks for less: -j 1, or try again later",
+            507 => "the store is full",
+            _ => return None,
+        },
     })
 }
 
@@ -179,10 +246,11 @@ pub fn stdout() -> Result<File> {
 
 /// Stdout, where pictures are to go to.
 pub fn stdout_pictures() -> Result<File> {
-    match io::stdout().is_terminal() {
-        true => Err(Kind::Terminal("stdout").into()),
-        false => stdout(),
+    if io::stdout().is_terminal() {
+        return Err(Kind::Terminal("stdout").into());
     }
+    PICTURES.store(true, Ordering::Relaxed);
+    stdout()
 }
 
 /// Makes a pipe hold a mebibyte, so that a frame passes in a few writes; 64 KiB is what it has by
@@ -236,5 +304,18 @@ pub fn default_store() -> Result<OsString> {
         (Some(store), _) => Ok(store),
         (None, Some(data)) => Ok(data.join("storagex").into_os_string()),
         (None, None) => Err(Kind::Store("no store, expected --to, SX_STORE or HOME".into()).into()),
+    }
+}
+
+/// How stores are reached, by what the environment says; waiting for one is told on stderr.
+pub fn store_config(jobs: usize) -> Config {
+    Config {
+        variables: env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+        proxy: ureq::Proxy::try_from_env(),
+        jobs,
+        note: Arc::new(|message| say("note", message)),
+        ..Config::default()
     }
 }

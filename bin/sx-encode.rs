@@ -9,10 +9,9 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use storagex::encode::Options;
-use storagex::input::{self, CommandOutput};
+use storagex::input::{CommandOutput, Files};
 use storagex::wire::chunk::MAX_LEVEL;
 use storagex::wire::frame::Size;
-use storagex::wire::stream::CUT;
 use storagex::{Kind, Result, encode};
 
 /// Make pictures of a stream of bytes.
@@ -76,9 +75,7 @@ fn run(args: Args) -> Result<()> {
         args.output.as_deref(),
         common::stdout_pictures,
         |mut output| {
-            let input = open(args.file.as_deref(), &args.command).inspect_err(|_| {
-                let _ = output.write_all(CUT); // the error that counts is the one we have
-            })?;
+            let input = open(args.file.as_deref(), &args.command)?;
             encode(input, &mut output, &options).map(drop)
         },
     )
@@ -93,7 +90,9 @@ fn open(file: Option<&Path>, command: &[OsString]) -> Result<Box<dyn Read + Send
         return Ok(Box::new(output));
     }
     match file {
-        Some(path) if path != Path::new("-") => Ok(Box::new(input::open(path)?)),
+        Some(path) if path != Path::new("-") => {
+            Ok(Box::new(Files::new(std::iter::once(path.to_owned()))))
+        }
         _ => Ok(Box::new(common::stdin()?)),
     }
 }

@@ -5,6 +5,7 @@ mod common;
 use clap::Parser;
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 use storagex::get::{Info, Options};
@@ -50,6 +51,7 @@ fn run(args: Args) -> Result<()> {
     let options = Options {
         jobs: args.jobs,
         limit: args.limit.bytes(),
+        store: common::store_config(args.jobs),
     };
     let mut output = match args.list || args.info || args.check {
         true => common::stdout()?,
@@ -104,10 +106,13 @@ fn has_scheme(argument: &str) -> bool {
     })
 }
 
+/// Bytes of a file of keys that are read: some 100,000 keys. More are no keys.
+const MOST_KEYS: u64 = 16 << 20;
+
 /// The keys in a file, one a line; there must be one.
 fn parse(name: &str, file: File) -> Result<Vec<Key>> {
-    let text =
-        std::io::read_to_string(file).map_err(|e| Error::io("cannot read keys", e).at(name))?;
+    let text = std::io::read_to_string(file.take(MOST_KEYS))
+        .map_err(|e| Error::io("cannot read keys", e).at(name))?;
     let keys: Result<Vec<Key>> = (text.lines().map(str::trim_ascii).zip(1..))
         .filter(|(line, _)| !line.is_empty() && !line.starts_with('#'))
         .map(|(line, n)| {
@@ -125,12 +130,11 @@ fn parse(name: &str, file: File) -> Result<Vec<Key>> {
 
 fn text(info: &Info) -> String {
     let made = info.made.map_or("unknown".to_owned(), common::time);
+    let name = info.name.replace('\\', "\\\\");
+    let escaped: String = name.chars().flat_map(common::escape).collect();
     format!(
         "name: {}\nsize: {}\nframes: {}\nstore: {}\nmade: {made}\n",
-        info.name.escape_debug(),
-        info.size,
-        info.frames,
-        info.store,
+        escaped, info.size, info.frames, info.store,
     )
 }
 

@@ -51,7 +51,7 @@ struct Args {
     limit: common::Limit,
 }
 
-const TO_HELP: &str = "The store: file:DIR, or a path with a slash [default: $SX_STORE, or storagex in $XDG_DATA_HOME]";
+const TO_HELP: &str = "The store: file:DIR, a path with a slash, s3://BUCKET/PREFIX, or http(s)://HOST/FOLDER/ [default: $SX_STORE, or storagex in $XDG_DATA_HOME]";
 
 fn main() -> ExitCode {
     common::main(std::env::args_os(), run)
@@ -67,7 +67,8 @@ fn run(args: Args) -> Result<()> {
         },
         name: args.name.to_string_lossy().into_owned(),
     };
-    let store = store::open(&args.to.map_or_else(common::default_store, Ok)?)?;
+    let config = common::store_config(args.jobs);
+    let store = store::open(&args.to.map_or_else(common::default_store, Ok)?, &config)?;
     let input = common::stdin_pictures()?;
     common::to(args.output.as_deref(), common::stdout, |output| {
         if args.keys {

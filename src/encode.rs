@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::pipeline;
 use crate::wire::chunk::{Chunks, Packer, Span};
 use crate::wire::frame::{FrameKind, Place, Size, Trailer};
-use crate::wire::stream::{CUT, StreamCrc};
+use crate::wire::stream::StreamCrc;
 use crate::wire::{DEFAULT_LIMIT, write_frame};
 use std::io::{Read, Write};
 
@@ -55,8 +55,8 @@ pub struct Summary {
 /// Writes the stream that `input` gives as frames to `output`, the last one flagged so.
 ///
 /// The same bytes, options and version give the same frames, with any number of jobs. An input that
-/// ends in an error has no last frame, so that nobody takes what was written for the whole; if there
-/// is no frame yet, [`CUT`] is written.
+/// ends in an error has no last frame, so that nobody takes what was written for the whole. Where
+/// streams follow one another, who calls writes [`CUT`](crate::wire::stream::CUT) after an error.
 ///
 /// # Errors
 ///
@@ -73,7 +73,7 @@ pub fn encode(
     let mut stream_crc = StreamCrc::default();
     let mut scratch = Scratch::default();
     let mut summary = Summary::default();
-    let encoded = pipeline::run(
+    pipeline::run(
         options.jobs,
         || Slot::new(buffer_size),
         move |slot| slot.fill(&mut chunks),
@@ -99,11 +99,7 @@ pub fn encode(
             summary.frames += 1;
             Ok(())
         },
-    );
-    if encoded.is_err() && summary.frames == 0 {
-        let _ = output.write_all(CUT); // the error that counts is the one we have
-    }
-    encoded?;
+    )?;
     output.flush().map_err(Error::output)?;
     Ok(summary)
 }

@@ -101,6 +101,15 @@ pub enum Kind {
     // The store.
     /// The store has no such picture.
     NotFound,
+    /// The store refused a request.
+    Refused {
+        /// The status of HTTP.
+        status: u16,
+        /// What it said.
+        said: String,
+    },
+    /// The store answered something that can't be used.
+    Host(String),
     /// The store gave another picture than the one that was asked for.
     Digest {
         /// Of what came.
@@ -210,7 +219,9 @@ impl Kind {
             | Kind::Name(_)
             | Kind::Usage(_)
             | Kind::Terminal(_) => Blame::Caller,
-            Kind::NotFound | Kind::Digest { .. } => Blame::Store,
+            Kind::NotFound | Kind::Refused { .. } | Kind::Host(_) | Kind::Digest { .. } => {
+                Blame::Store
+            }
             Kind::Command(_) | Kind::ClosedPipe | Kind::Io(_) => Blame::System,
             _ => Blame::Input,
         }
@@ -302,7 +313,8 @@ impl fmt::Display for Kind {
             | Kind::Key(what)
             | Kind::Store(what)
             | Kind::Name(what)
-            | Kind::Usage(what) => write!(f, "{what}"),
+            | Kind::Usage(what)
+            | Kind::Host(what) => write!(f, "{what}"),
             Kind::Terminal(stream) => {
                 write!(
                     f,
@@ -310,6 +322,7 @@ impl fmt::Display for Kind {
                 )
             }
             Kind::NotFound => write!(f, "not found"),
+            Kind::Refused { status, said } => write!(f, "HTTP {status} {said}"),
             Kind::Digest { found, expected } => write!(f, "digest {found}, expected {expected}"),
             Kind::Command(how) => write!(f, "{how}, expected exit status 0"),
             Kind::ClosedPipe => write!(f, "closed pipe"),

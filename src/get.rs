@@ -4,10 +4,10 @@ use crate::error::{Error, Kind, Result};
 use crate::index::{self, Found, Walker};
 use crate::key::{Digest, Key};
 use crate::pipeline;
-use crate::store::{self, Store};
+use crate::store::{self, Config, Store};
 use crate::wire::chunk::Unpacker;
 use crate::wire::frame::{self, Codec, FrameKind, Size, Trailer};
-use crate::wire::stream::{CUT, Order, Position};
+use crate::wire::stream::{Order, Position};
 use crate::wire::{DEFAULT_LIMIT, pictures, read_frame};
 use std::io::Write;
 use std::time::SystemTime;
@@ -19,6 +19,8 @@ pub struct Options {
     pub jobs: usize,
     /// The most pixel bytes that a frame may have. Default: 64 MiB.
     pub limit: usize,
+    /// How the store is reached.
+    pub store: Config,
 }
 
 impl Default for Options {
@@ -26,6 +28,7 @@ impl Default for Options {
         Options {
             jobs: 8,
             limit: DEFAULT_LIMIT,
+            store: Config::default(),
         }
     }
 }
@@ -44,7 +47,8 @@ impl Options {
 /// Writes the frames that `key` brings back to `output`, in order. Gives their number.
 ///
 /// Each frame has been checked against its digest before it is written, and stands where the index
-/// says. Where the first frame of a stream can't be had, [`CUT`] is written in its place.
+/// says. Where
+/// streams follow one another, who calls writes [`CUT`](crate::wire::stream::CUT) after an error.
 ///
 /// # Errors
 ///
@@ -52,13 +56,9 @@ impl Options {
 /// location as the place; writing.
 pub fn get(key: &Key, output: &mut impl Write, options: &Options) -> Result<u64> {
     let mut order = Order::default();
-    let fetched = walk(key, options, &mut order, |png| {
+    walk(key, options, &mut order, |png| {
         output.write_all(png).map_err(Error::output)
-    });
-    if fetched.is_err() && order.between_streams() {
-        let _ = output.write_all(CUT); // the error that counts is the one we have
-    }
-    fetched?;
+    })?;
     output.flush().map_err(Error::output)?;
     Ok(order.frames())
 }
@@ -81,7 +81,7 @@ pub fn check(key: &Key, options: &Options) -> Result<u64> {
 ///
 /// As [`get`] for index frames, and those of `each`.
 pub fn list(key: &Key, options: &Options, mut each: impl FnMut(&Key) -> Result<()>) -> Result<()> {
-    let mut walker = walker(key, options);
+    let mut walker = walker(key, options)?;
     while let Some(found) = walker.next()? {
         match found {
             Found::Index(key) | Found::Piece { key, .. } => each(&key)?,
@@ -111,7 +111,7 @@ pub struct Info {
 ///
 /// As [`get`] for the root.
 pub fn info(key: &Key, options: &Options) -> Result<Info> {
-    let store = store::at(&key.location);
+    let store = store::at(&key.location, &options.store)?;
     let json = fetch_index(key, store.as_ref(), options.limit)?;
     let root = index::root(&json, &key.location)?;
     Ok(Info {
@@ -130,8 +130,8 @@ fn walk(
     order: &mut Order,
     mut each: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let mut walker = walker(key, options);
-    let store = store::at(&key.location);
+    let mut walker = walker(key, options)?;
+    let store = store::at(&key.location, &options.store)?;
     let limit = options.limit;
     pipeline::run(
         options.jobs,
@@ -151,13 +151,11 @@ fn walk(
     order.end().map_err(|e| e.at(&key.location))
 }
 
-fn walker(key: &Key, options: &Options) -> Walker {
-    let store = store::at(&key.location);
+fn walker(key: &Key, options: &Options) -> Result<Walker> {
+    let store = store::at(&key.location, &options.store)?;
     let limit = options.limit;
-    Walker::new(
-        key.clone(),
-        Box::new(move |key| fetch_index(key, store.as_ref(), limit)),
-    )
+    let fetch = move |key: &Key| fetch_index(key, store.as_ref(), limit);
+    Ok(Walker::new(key.clone(), Box::new(fetch)))
 }
 
 /// What the index says of a frame, and the frame.
@@ -243,10 +241,13 @@ pub(crate) fn fetch(
     png: &mut Vec<u8>,
     pixels: &mut Vec<u8>,
 ) -> Result<Trailer> {
-    pictures::single(store.get(&key.location)?, limit, png)?;
-    let trailer = read_frame(png, limit, pixels)?;
-    Digest::of(pixels).check(&key.digest)?;
-    Ok(trailer)
+    let mut trailer = None;
+    store.get(&key.location, &mut |bytes| {
+        pictures::single(bytes, limit, png)?;
+        trailer = Some(read_frame(png, limit, pixels)?);
+        Digest::of(pixels).check(&key.digest)
+    })?;
+    Ok(trailer.expect("internal error: a store that gave nothing"))
 }
 
 /// The text of the index that has this key.
@@ -259,6 +260,10 @@ fn read_index(key: &Key, store: &dyn Store, limit: usize) -> Result<Vec<u8>> {
     let trailer = fetch(key, store, limit, &mut png, &mut pixels)?;
     if trailer.kind == FrameKind::Data {
         return Err(Kind::WrongKind("a frame of data, expected an index").into());
+    }
+    if trailer.raw_length as usize > index::MAX_TEXT {
+        let (found, most) = (trailer.raw_length, index::MAX_TEXT);
+        return Err(Kind::Index(format!("{found} bytes, expected at most {most}")).into());
     }
     let payload = frame::payload(&pixels);
     match trailer.codec {

@@ -4,11 +4,18 @@
 use crate::error::{Error, Kind, Result, shown};
 use crate::key::{Digest, Key, Location};
 use crate::wire::frame::Size;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
 use std::iter::Peekable;
+use std::marker::PhantomData;
 
 /// Levels that a tree of indexes may have.
 pub const MAX_LEVELS: usize = 8;
+
+/// Bytes that the text of an index may have: 16 MiB.
+pub const MAX_TEXT: usize = 16 << 20;
 
 /// An index, as its JSON text has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,19 +35,17 @@ pub struct Index {
     /// The data frames; or
     #[serde(
         default,
-        deserialize_with = "present",
+        deserialize_with = "entries",
         skip_serializing_if = "Option::is_none"
     )]
     pub pieces: Option<Vec<Entry>>,
     /// the indexes one level below.
     #[serde(
         default,
-        deserialize_with = "present",
+        deserialize_with = "entries",
         skip_serializing_if = "Option::is_none"
     )]
     pub indexes: Option<Vec<Entry>>,
-    #[serde(flatten, skip_serializing)]
-    _object: Object,
 }
 
 /// A data frame, or an index.
@@ -56,21 +61,37 @@ pub struct Entry {
     pub size: u64,
     /// `blake3:` and the digest of its pixels.
     pub checksum: String,
-    #[serde(flatten, skip_serializing)]
-    _object: Object,
 }
 
-/// Members that we don't know. Who has it is an object: serde would take an array of the values too.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-struct Object {}
+/// A value that is written as an object: serde would take an array of its members, too.
+struct Object<T>(T);
 
-/// Reads a member that is null for nobody.
-fn present<'de, D, T>(from: D) -> std::result::Result<Option<T>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    T::deserialize(from).map(Some)
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        from.deserialize_map(Members(PhantomData)).map(Object)
+    }
+}
+
+/// Reads entries; null is none.
+fn entries<'de, D: Deserializer<'de>>(
+    from: D,
+) -> std::result::Result<Option<Vec<Entry>>, D::Error> {
+    let entries = Vec::<Object<Entry>>::deserialize(from)?;
+    Ok(Some(
+        entries.into_iter().map(|Object(entry)| entry).collect(),
+    ))
 }
 
 /// What an index is to cover, as its parent, or the key, says.
@@ -85,7 +106,8 @@ struct Cover {
 impl Index {
     /// Reads the JSON text of an index that covers `cover`.
     fn parse(json: &[u8], cover: Cover) -> Result<Index> {
-        let index: Index = serde_json::from_slice(json).map_err(|e| bad(shown(&e.to_string())))?;
+        let parsed = serde_json::from_slice(json);
+        let Object(index): Object<Index> = parsed.map_err(|e| bad(shown(&e.to_string())))?;
         if !(2.0..3.0).contains(&index.protocol_version) {
             let found = serde_json::json!(index.protocol_version);
             return Err(bad(format!("protocol_version {found}, expected 2.0")));
@@ -190,7 +212,6 @@ impl Level {
                 frames: 0,
                 pieces: None,
                 indexes: None,
-                _object: Object {},
             },
             is_leaf,
             entries: Vec::new(),
@@ -226,6 +247,7 @@ impl Builder {
     /// [`Kind::Size`] where there is no room for two entries, of which a tree can be made;
     /// [`Kind::Name`] where the name leaves none.
     pub fn new(capacity: usize, filename: String) -> Result<Self> {
+        let capacity = capacity.min(MAX_TEXT);
         let room = |name: &str| capacity.saturating_sub(envelope(name));
         let needed = 2 * longest_entry();
         if room("") < needed {
@@ -354,7 +376,6 @@ fn longest_entry() -> usize {
         offset: u64::MAX,
         size: u64::MAX,
         checksum: digest.checksum(),
-        _object: Object {},
     };
     entry.json_length()
 }
@@ -376,7 +397,6 @@ impl Level {
             offset,
             size: child.bytes,
             checksum: child.key.digest.checksum(),
-            _object: Object {},
         }
     }
 }

@@ -6,9 +6,10 @@ use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use url::Url;
 
 /// The schemes that a location may have.
-pub const SCHEMES: &str = "file://";
+pub const SCHEMES: &str = "file://, s3://, http:// or https://";
 
 /// What stands between location and digest in a key.
 const MARK: &str = "#blake3=";
@@ -105,27 +106,73 @@ impl Location {
         Ok(Location(format!("file://{path}")))
     }
 
-    /// The path of the file that this is the location of.
+    /// The location of an object in a bucket of S3.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// Never: a location of a scheme without paths isn't made.
+    /// [`Kind::Key`] where no bucket can have this name.
+    pub fn from_bucket(bucket: &str, object: &str) -> Result<Self> {
+        let object = percent_encode(object.as_bytes(), ESCAPED);
+        format!("s3://{bucket}/{object}").parse()
+    }
+
+    /// The location of what is at an http or https URL; its fragment is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Key`] for another scheme, and for a URL with a user or a password.
+    pub fn from_url(url: &Url) -> Result<Self> {
+        let mut url = url.clone();
+        url.set_fragment(None);
+        url.as_str().parse()
+    }
+
+    /// The scheme: `file`, `s3`, `http` or `https`.
     #[must_use]
-    pub fn to_path(&self) -> PathBuf {
-        let path = self
-            .0
-            .strip_prefix("file://")
-            .expect("internal error: a file");
-        let bytes: Vec<u8> = percent_decode_str(path).collect();
+    pub fn scheme(&self) -> &str {
+        self.parts().0
+    }
+
+    /// The path of the file that this is the location of.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        let bytes = percent_decode_str(self.parts().2).collect();
         PathBuf::from(std::ffi::OsString::from_vec(bytes))
     }
 
-    /// The store that it is in: all but the last two components. None where it has fewer.
+    /// The bucket of S3 that this is in.
+    #[must_use]
+    pub fn bucket(&self) -> &str {
+        self.parts().1
+    }
+
+    /// The name of the object of S3 that this is the location of.
+    #[must_use]
+    pub fn object(&self) -> String {
+        let path = self.parts().2.trim_start_matches('/');
+        percent_decode_str(path).decode_utf8_lossy().into_owned()
+    }
+
+    /// The URL that this is.
+    #[must_use]
+    pub fn url(&self) -> Url {
+        Url::parse(&self.0).expect("internal error: a location that is no URL")
+    }
+
+    /// Scheme, what stands before the path, and the path with the slash that it starts with.
+    fn parts(&self) -> (&str, &str, &str) {
+        let (scheme, rest) = self.0.split_once("://").expect("internal error: no scheme");
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        (scheme, authority, path)
+    }
+
+    /// The store that it is in: all but the last two components. None where it has fewer, or a query.
     #[must_use]
     pub fn store(&self) -> Option<&str> {
-        let path = self.0.strip_prefix("file://")?;
+        let (_, _, path) = self.parts();
         let folder = path.rsplitn(3, '/').nth(2)?;
-        Some(&self.0[..self.0.len() - path.len() + folder.len()])
+        let store = &self.0[..self.0.len() - path.len() + folder.len()];
+        (!path.contains('?')).then_some(store)
     }
 
     /// What an index says of the picture here that has this digest: its name relative to the index
@@ -143,9 +190,15 @@ impl Location {
     ///
     /// # Errors
     ///
-    /// [`Kind::Index`] for anything but the name that the digest has in a content-addressed store.
+    /// [`Kind::Index`] for anything but the name that the digest has in a content-addressed store,
+    /// and, if this is an http or https URL itself, another one.
     pub fn resolve(&self, reference: &str, digest: &Digest) -> Result<Self> {
         let name = digest.name();
+        let is_web = |text: &str| text.starts_with("http://") || text.starts_with("https://");
+        if is_web(&self.0) && is_web(reference) {
+            let bad = |e: Error| Error::from(Kind::Index("key of an entry".into())).because(e);
+            return reference.parse().map_err(bad);
+        }
         if reference.strip_prefix("../") != Some(&name) {
             let shown = shown(reference);
             return Err(Kind::Index(format!("key \"{shown}\", expected \"../{name}\"")).into());
@@ -164,28 +217,60 @@ impl FromStr for Location {
 
     fn from_str(text: &str) -> Result<Self> {
         let bad = |what: &str| Err(Kind::Key(format!("{what}: {}", shown(text))).into());
-        let Some((scheme, path)) = text.split_once("://") else {
+        let Some((scheme, rest)) = text.split_once("://") else {
             return bad("no scheme in a location");
         };
-        if scheme != "file" {
-            return bad(&format!("scheme '{}', expected {SCHEMES}", shown(scheme)));
-        }
-        if !path.starts_with('/') {
-            return bad("a path that isn't absolute");
-        }
-        let parts: Vec<&str> = path.split('%').collect();
-        let is_escape = |part: &&str| {
-            let digits = part.as_bytes().get(..2);
-            digits.is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit) && d != b"00")
+        let known = match scheme {
+            "file" if !rest.starts_with('/') => Err("a path that isn't absolute"),
+            "file" => check_path(rest),
+            "s3" => check_object(rest),
+            "http" | "https" => return parse_url(text),
+            other => return bad(&format!("scheme '{}', expected {SCHEMES}", shown(other))),
         };
-        if !parts[1..].iter().all(is_escape) {
-            return bad("a percent sign without two hexadecimal digits, or with 00");
+        match known {
+            Ok(()) => Ok(Location(text.to_owned())),
+            Err(what) => bad(what),
         }
-        let plain = |c: u8| c.is_ascii_alphanumeric() || b"-._~/%".contains(&c);
-        if !path.bytes().all(plain) {
-            return bad("a path that isn't percent-encoded");
-        }
-        Ok(Location(text.to_owned()))
+    }
+}
+
+/// Checks a path with its percent signs.
+fn check_path(path: &str) -> std::result::Result<(), &'static str> {
+    let is_escape = |part: &str| {
+        let digits = part.as_bytes().get(..2);
+        digits.is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit) && d != b"00")
+    };
+    if !path.split('%').skip(1).all(is_escape) {
+        return Err("a percent sign without two hexadecimal digits, or with 00");
+    }
+    let is_plain = |c: u8| c.is_ascii_alphanumeric() || b"-._~/%".contains(&c);
+    match path.bytes().all(is_plain) {
+        true => Ok(()),
+        false => Err("a path that isn't percent-encoded"),
+    }
+}
+
+/// Checks a bucket and the name of an object in it.
+fn check_object(rest: &str) -> std::result::Result<(), &'static str> {
+    let (bucket, object) = rest.split_once('/').ok_or("a bucket without an object")?;
+    let is_plain = |c: u8| c.is_ascii_alphanumeric() || b"-._".contains(&c);
+    if bucket.is_empty() || bucket.starts_with('.') || !bucket.bytes().all(is_plain) {
+        return Err("a bucket that can't be");
+    }
+    check_path(object)
+}
+
+/// Reads an http or https URL, and writes it in its normal form.
+fn parse_url(text: &str) -> Result<Location> {
+    let bad = |what: &str| Error::from(Kind::Key(format!("{what}: {}", shown(text))));
+    let url = Url::parse(text).map_err(|e| bad("no URL").because(e))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        let what = "a URL with a login, expected SX_HTTP_USER and SX_HTTP_PASSWORD or netrc";
+        return Err(Kind::Key(what.into()).into()); // and not the URL, which has a password
+    }
+    match url.fragment() {
+        Some(_) => Err(bad("a URL with a fragment")),
+        None => Ok(Location(url.into())),
     }
 }
 
@@ -249,7 +334,7 @@ mod tests {
             digest: digest(),
         };
         let back: Key = key.to_string().parse().unwrap();
-        assert_eq!((back.location.to_path(), &back), (path, &key));
+        assert_eq!((back.location.path(), &back), (path, &key));
     }
 
     #[test]
@@ -266,9 +351,15 @@ mod tests {
             format!("file:///a b#blake3={hex}"),
             format!("/a#blake3={hex}"),
             format!("ftp://a/b#blake3={hex}"),
+            format!("s3://a#blake3={hex}"),
+            format!("s3:///b#blake3={hex}"),
+            format!("s3://a b/c#blake3={hex}"),
+            format!("http://#blake3={hex}"),
+            format!("http://user:secret@host/x#blake3={hex}"),
         ] {
             let error = bad.parse::<Key>().unwrap_err();
             assert!(matches!(error.kind(), Kind::Key(_)), "{bad}: {error}");
+            assert!(!error.to_string().contains("secret"), "{error}");
         }
     }
 
@@ -288,10 +379,63 @@ mod tests {
             (&other, "/etc/passwd".into()),
             (&other, "file:///etc/passwd".into()),
             (&other, "https://example.org/x.png".into()),
+            (&other, "s3://bucket/x.png".into()),
             (&in_root, format!("../{name}")),
         ] {
             let error = from.resolve(&bad, &digest).unwrap_err();
             assert!(matches!(error.kind(), Kind::Index(_)), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn locations_of_all_schemes() {
+        let digest = digest();
+        let name = digest.name();
+        for (root, scheme) in [
+            ("file:///a/b", "file"),
+            ("file://", "file"),
+            ("s3://bucket", "s3"),
+            ("s3://bucket/pre/fix", "s3"),
+            ("http://127.0.0.1:9931", "http"),
+            ("https://example.org/~me", "https"),
+        ] {
+            let text = format!("{root}/{name}");
+            let location: Location = text.parse().unwrap();
+            assert_eq!((location.scheme(), location.store()), (scheme, Some(root)));
+            assert_eq!(location.to_string(), text);
+            assert_eq!(location.reference(&digest), format!("../{name}"));
+            assert_eq!(
+                location.resolve(&format!("../{name}"), &digest).unwrap(),
+                location
+            );
+        }
+        let object = Location::from_bucket("b", "a b/\u{e9}").unwrap();
+        assert_eq!(object.to_string(), "s3://b/a%20b/%C3%A9");
+        assert_eq!(
+            (object.bucket(), object.object()),
+            ("b", "a b/\u{e9}".to_owned())
+        );
+    }
+
+    #[test]
+    fn an_index_on_the_web_may_name_urls() {
+        let index: Location = "https://img.example.org/u/x.png".parse().unwrap();
+        let piece = index
+            .resolve("https://cdn.example.org/y.png?raw=1", &digest())
+            .unwrap();
+        assert_eq!(piece.to_string(), "https://cdn.example.org/y.png?raw=1");
+        assert_eq!(
+            piece.reference(&digest()),
+            "https://cdn.example.org/y.png?raw=1"
+        );
+        for bad in [
+            "file:///etc/passwd",
+            "ftp://x/y",
+            "s3://b/x",
+            "https://",
+            "https://u:p@h/x",
+        ] {
+            assert!(index.resolve(bad, &digest()).is_err(), "{bad}");
         }
     }
 

@@ -1,8 +1,8 @@
 //! A file that appears whole or not at all.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use tempfile::{Builder, NamedTempFile};
 
@@ -22,13 +22,18 @@ enum Pending {
 }
 
 impl Output {
-    /// Starts a file that will stand at `path`; a symbolic link there is followed.
+    /// Starts a file that will stand at `path`; a symbolic link to a file is followed.
     ///
     /// # Errors
     ///
     /// [`Kind::Io`](crate::Kind::Io) where the folder isn't there or can't be written.
     pub fn new(path: &Path) -> Result<Self> {
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let is_file = fs::metadata(&path).map_or(!ends_in_slash(&path), |old| old.is_file());
+        if !is_file {
+            let error = Error::from(Kind::Io("cannot write")).because("not a regular file");
+            return Err(error.at(path.display()));
+        }
         let folder = folder_of(&path);
         let file = match unnamed(folder) {
             Err(e) if has_none(&e) => named(folder).map(Pending::Named),
@@ -45,7 +50,8 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// [`Kind::Io`](crate::Kind::Io); then the old file is as it was.
+    /// [`Kind::Io`](crate::Kind::Io); then the old file is as it was, but where only the folder could
+    /// not be made durable.
     pub fn replace(self) -> Result<()> {
         let path = self.path.clone();
         self.place()?;
@@ -68,7 +74,7 @@ impl Output {
         match self.file {
             Pending::Named(named) => named.persist(&self.path)?,
             Pending::Unnamed(file) => match link(&file, &self.path) {
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {
                     let linked = builder().make_in(folder, |name| link(&file, name))?;
                     linked.persist(&self.path)?;
                     file
@@ -91,7 +97,7 @@ impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file().write(bytes);
         written.map_err(|e| match e.kind() {
-            io::ErrorKind::Interrupted => e,
+            ErrorKind::Interrupted => e,
             _ => Error::io("cannot write", e)
                 .at(self.path.display())
                 .into_io(),
@@ -101,6 +107,10 @@ impl Write for Output {
     fn flush(&mut self) -> io::Result<()> {
         self.file().flush()
     }
+}
+
+fn ends_in_slash(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().ends_with(b"/")
 }
 
 /// The folder that a path is in.
@@ -114,7 +124,18 @@ fn folder_of(path: &Path) -> &Path {
 /// Makes the names in a folder durable.
 pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|e| Error::io("cannot make durable", e).at(folder.display()))
+    match synced {
+        // A folder that can be written but not read, and file systems that sync no folders.
+        Err(e)
+            if matches!(
+                e.kind(),
+                ErrorKind::PermissionDenied | ErrorKind::InvalidInput
+            ) =>
+        {
+            Ok(())
+        }
+        other => other.map_err(|e| Error::io("cannot make durable", e).at(folder.display())),
+    }
 }
 
 fn builder<'a>() -> Builder<'a, 'static> {
@@ -133,6 +154,9 @@ fn named(folder: &Path) -> io::Result<NamedTempFile> {
 #[cfg(target_os = "linux")]
 fn unnamed(folder: &Path) -> io::Result<File> {
     use rustix::fs::{Mode, OFlags};
+    if !Path::new("/proc/self/fd").exists() {
+        return Err(ErrorKind::Unsupported.into()); // it couldn't be given a name
+    }
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
     let file = rustix::fs::open(folder, flags, Mode::from_raw_mode(0o666))?;
     Ok(File::from(file))
@@ -140,7 +164,7 @@ fn unnamed(folder: &Path) -> io::Result<File> {
 
 #[cfg(not(target_os = "linux"))]
 fn unnamed(_folder: &Path) -> io::Result<File> {
-    Err(io::ErrorKind::Unsupported.into())
+    Err(ErrorKind::Unsupported.into())
 }
 
 /// Whether an error means that there are no unnamed files here: what open(2) gives, from file
@@ -148,7 +172,7 @@ fn unnamed(_folder: &Path) -> io::Result<File> {
 fn has_none(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::Unsupported | io::ErrorKind::IsADirectory
+        ErrorKind::Unsupported | ErrorKind::IsADirectory
     )
 }
 

@@ -28,7 +28,7 @@
 //! thus `slots(jobs) * size of a slot + jobs * size of a scratch`, whatever the length of the
 //! stream; each verb states its own figure as `memory`.
 //!
-//! **The end.** `fill` returns false, the reader hangs up, the caller drains what is queued. An
+//! **The end.** `fill` returns false, the reader says so, the caller drains what is queued. An
 //! error of `fill` or `work` travels in the queue like a result, so the first error *in order of
 //! the stream* is the one that is returned, and everything before it has been drained. Then, and on
 //! an error of `drain`, `run` returns at once: it does not wait for the reader, which may be stuck
@@ -73,7 +73,12 @@ where
     for _ in 0..slots(jobs) {
         free.send(slot()).expect("internal error: receiver is here");
     }
-    for result in start(jobs, free_slots, fill, work)? {
+    let results = start(jobs, free_slots, fill, work)?;
+    loop {
+        let next = results.recv().expect("internal error: the reader panicked");
+        let Some(result) = next else {
+            return Ok(());
+        };
         let mut item = result
             .recv()
             .expect("internal error: a worker hung up without a result")?;
@@ -81,7 +86,6 @@ where
         // Fails only after the reader has come to its end: then nobody needs the slot.
         let _ = free.send(item);
     }
-    Ok(())
 }
 
 /// The end of a channel on which the result for one item will come.
@@ -93,7 +97,7 @@ fn start<S, T, Fill, Work>(
     free_slots: mpsc::Receiver<S>,
     mut fill: Fill,
     work: Work,
-) -> Result<mpsc::Receiver<Pending<S>>>
+) -> Result<mpsc::Receiver<Option<Pending<S>>>>
 where
     S: Send + 'static,
     Fill: FnMut(&mut S) -> Result<bool> + Send + 'static,
@@ -118,8 +122,12 @@ where
         for mut item in free_slots {
             let (done, result) = mpsc::sync_channel(1);
             let filled = fill(&mut item);
-            if matches!(filled, Ok(false)) || queue.send(result).is_err() {
+            if matches!(filled, Ok(false)) {
+                let _ = queue.send(None);
                 return;
+            }
+            if queue.send(Some(result)).is_err() {
+                return; // nobody drains any more
             }
             if let Err(error) = filled {
                 let _ = done.send(Err(error));

@@ -9,7 +9,7 @@ use crate::input;
 use crate::key::Key;
 use crate::output::Output;
 use crate::put::{self, put};
-use crate::store::Store;
+use crate::store::{Config, Store};
 use crate::wire::frame::Size;
 use std::io::PipeReader;
 use std::path::Path;
@@ -22,7 +22,8 @@ use std::thread;
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let (path, back) = (folder.path().join("a"), folder.path().join("b"));
 /// # std::fs::write(&path, "hello").unwrap();
-/// let store = storagex::store::open(folder.path().join("store").as_os_str())?;
+/// # let name = folder.path().join("store");
+/// let store = storagex::store::open(name.as_os_str(), &Default::default())?;
 /// let storage = storagex::Storage::new(store);
 /// let (key, index) = storage.upload(&path)?;
 /// assert_eq!((index.filename.as_str(), index.size), ("a", 5));
@@ -37,6 +38,8 @@ pub struct Storage {
     pub height: u32,
     /// Where pictures are put. They are got from wherever the key says.
     pub store: Arc<dyn Store>,
+    /// How the stores that keys name are reached. Default: without credentials.
+    pub config: Config,
 }
 
 impl Storage {
@@ -48,6 +51,7 @@ impl Storage {
             width,
             height,
             store,
+            config: Config::default(),
         }
     }
 
@@ -89,10 +93,14 @@ impl Storage {
             jobs: cores(),
             ..Default::default()
         };
+        let getting = get::Options {
+            store: self.config.clone(),
+            ..Default::default()
+        };
         let key = key.clone();
         let mut output = Output::new(path)?;
         connect(
-            move |mut frames| get(&key, &mut frames, &get::Options::default()).map(drop),
+            move |mut frames| get(&key, &mut frames, &getting).map(drop),
             |frames| decode(frames, &mut output, &decoding),
         )?;
         output.replace()

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use storagex::get::{self, Options};
 use storagex::key::{Digest, Location};
-use storagex::store::{self, Store};
+use storagex::store::{self, Config, Store};
 use storagex::wire::frame::{Codec, FrameKind, Place, Size, Trailer};
 use storagex::wire::write_frame;
 use storagex::{Key, Kind, encode, index, put};
@@ -22,7 +22,7 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = store::open(folder.path().as_os_str()).unwrap();
+        let store = store::open(folder.path().as_os_str(), &Config::default()).unwrap();
         Fixture { folder, store }
     }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
+use storagex::store::Config;
 use storagex::wire::DEFAULT_LIMIT;
 use storagex::{decode, put, store};
 
@@ -95,7 +96,7 @@ fn put_refuses_what_decode_refuses() {
     } in vectors()
     {
         let folder = tempfile::tempdir().unwrap();
-        let store = store::open(folder.path().as_os_str()).unwrap();
+        let store = store::open(folder.path().as_os_str(), &Config::default()).unwrap();
         let result = put(Cursor::new(frames), &store, &put::Options::default());
         let under_codec = name.starts_with("zstd_") || name == "stream_crc_wrong";
         match (wanted, result) {

@@ -21,7 +21,8 @@ use std::time::SystemTime;
 /// that something else damaged is replaced, not believed.
 pub struct Dir {
     root: PathBuf,
-    /// The folders in which something was put, and whose names are not durable yet: 258 at most.
+    /// The folders in which something was put, and those above them: 256, and as many as the path of
+    /// the root has components.
     folders: Mutex<BTreeSet<PathBuf>>,
 }
 
@@ -47,30 +48,20 @@ impl Dir {
             folders: Mutex::default(),
         }
     }
-
-    fn write(&self, path: &Path, png: &[u8]) -> Result<()> {
-        let folder = path.parent().expect("internal error: a name with a folder");
-        fs::create_dir_all(folder)
-            .map_err(|e| Error::io("cannot make folder", e).at(folder.display()))?;
-        let mut output = Output::new(path)?;
-        output.write_all(png).map_err(Error::output)?;
-        output.place()?;
-        let mut folders = self
-            .folders
-            .lock()
-            .expect("internal error: a worker panicked");
-        let above = self.root.parent().unwrap_or(&self.root);
-        folders.extend([folder, &self.root, above].map(Path::to_owned));
-        Ok(())
-    }
 }
 
 impl Store for Dir {
     fn put(&self, digest: &Digest, png: &[u8]) -> Result<Location> {
         let path = self.root.join(digest.name());
-        if !is_good(&path, digest, png) {
-            self.write(&path, png)?;
+        match is_good(&path, digest, png) {
+            true => make_durable(&path)?, // who put it may not have come to that
+            false => write(&path, png)?,
         }
+        let mut folders = self
+            .folders
+            .lock()
+            .expect("internal error: a worker panicked");
+        folders.extend(path.ancestors().skip(1).map(Path::to_owned));
         Location::from_path(&path)
     }
 
@@ -82,15 +73,33 @@ impl Store for Dir {
         folders.iter().try_for_each(|folder| sync_folder(folder))
     }
 
-    fn get(&self, location: &Location) -> Result<Box<dyn Read>> {
-        let file = open_file(&location.to_path()).map_err(unreadable)?;
-        Ok(Box::new(file))
+    fn get(
+        &self,
+        location: &Location,
+        read: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
+    ) -> Result<()> {
+        let mut file = open_file(&location.path()).map_err(unreadable)?;
+        read(&mut file)
     }
 
     fn made(&self, location: &Location) -> Result<Option<SystemTime>> {
-        let metadata = fs::metadata(location.to_path()).map_err(unreadable)?;
+        let metadata = fs::metadata(location.path()).map_err(unreadable)?;
         Ok(metadata.modified().ok())
     }
+}
+
+fn write(path: &Path, png: &[u8]) -> Result<()> {
+    let folder = path.parent().expect("internal error: a name with a folder");
+    fs::create_dir_all(folder)
+        .map_err(|e| Error::io("cannot make folder", e).at(folder.display()))?;
+    let mut output = Output::new(path)?;
+    output.write_all(png).map_err(Error::output)?;
+    output.place()
+}
+
+fn make_durable(path: &Path) -> Result<()> {
+    let synced = File::open(path).and_then(|file| file.sync_all());
+    synced.map_err(|e| Error::io("cannot make durable", e).at(path.display()))
 }
 
 /// Opens a regular file. Nothing else: a named pipe would keep us waiting.

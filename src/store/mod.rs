@@ -3,11 +3,20 @@
 //! A new store takes a file beside `dir.rs`, a line in [`open`] and in [`at`], and a line in
 //! `tests/stores.rs`, which checks the promises below.
 
+mod aws;
+mod config;
 mod dir;
+mod http;
+mod netrc;
+mod s3;
+mod web;
 
+pub use config::{Config, Retry, Timeouts};
 pub use dir::Dir;
+pub use s3::S3;
+pub use web::Web;
 
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::key::{Digest, Location};
 use std::ffi::OsStr;
 use std::io::Read;
@@ -20,7 +29,8 @@ use std::time::SystemTime;
 ///
 /// What every store promises:
 ///
-/// - A picture is there whole or not at all; nobody ever sees half of one, whatever is interrupted.
+/// - When `put` returns, the picture is there whole; before, it is there whole or not at all, whatever
+///   is interrupted. (A plain web server may show a part of it meanwhile: see [`Web`].)
 /// - Putting one twice, even at once, is as good as putting it once.
 /// - What is missing is [`Kind::NotFound`], never an empty body.
 pub trait Store: Send + Sync {
@@ -40,13 +50,18 @@ pub trait Store: Send + Sync {
     /// [`Kind::Io`].
     fn sync(&self) -> Result<()>;
 
-    /// The bytes of the picture at `location`. Nothing is known about what comes, nor how much: the
-    /// caller checks it.
+    /// Gives `read` the bytes of the picture at `location`. Nothing is known about what comes, nor
+    /// how much: `read` checks it. Where it fails, and another transfer may mend that, it is given
+    /// the bytes anew.
     ///
     /// # Errors
     ///
-    /// [`Kind::NotFound`], [`Kind::Io`].
-    fn get(&self, location: &Location) -> Result<Box<dyn Read>>;
+    /// [`Kind::NotFound`]; [`Kind::Io`] and whatever the store refuses; those of `read`.
+    fn get(
+        &self,
+        location: &Location,
+        read: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
+    ) -> Result<()>;
 
     /// When the picture at `location` was put, if the store knows.
     ///
@@ -56,23 +71,30 @@ pub trait Store: Send + Sync {
     fn made(&self, location: &Location) -> Result<Option<SystemTime>>;
 }
 
-/// Opens the store that a user names: `file:DIR`, a `file://` URL, or a path with a slash.
+/// The names of stores, for messages.
+const KNOWN: &str = "file:DIR, a path with a slash, s3://BUCKET, http:// or https://";
+
+/// Opens the store that a user names: `file:DIR`, a `file://` URL, or a path with a slash;
+/// `s3://BUCKET` or `s3://BUCKET/PREFIX`; `http://` or `https://` and a folder, with its slash.
 ///
 /// # Errors
 ///
 /// [`Kind::Store`] for anything else: an unknown scheme is never taken for a path.
-pub fn open(name: &OsStr) -> Result<Arc<dyn Store>> {
+pub fn open(name: &OsStr, config: &Config) -> Result<Arc<dyn Store>> {
     let text = name.to_string_lossy();
     let unknown = |what: String| Err(Kind::Store(format!("{what}, expected {KNOWN}")).into());
     match text.split_once(':') {
         Some(("file", path)) if path.starts_with("//") => {
-            open_dir(&text.parse::<Location>()?.to_path())
+            let bad = |e: Error| Error::from(Kind::Store("store".into())).because(e);
+            open_dir(&text.parse::<Location>().map_err(bad)?.path())
         }
         Some(("file", "")) => unknown("store 'file:' without a folder".into()),
         Some(("file", _)) => {
             let path = &name.as_bytes()["file:".len()..];
             open_dir(Path::new(OsStr::from_bytes(path)))
         }
+        Some(("s3", path)) if path.starts_with("//") => open_s3(&path[2..], config),
+        Some(("http" | "https", path)) if path.starts_with("//") => open_web(&text, config),
         Some((scheme, _)) if !scheme.contains(['/', '.']) => {
             unknown(format!("store of unknown scheme '{scheme}:'"))
         }
@@ -81,17 +103,38 @@ pub fn open(name: &OsStr) -> Result<Arc<dyn Store>> {
     }
 }
 
-/// The names of stores, for messages.
-const KNOWN: &str = "file:DIR or a path with a slash";
+/// The store that keeps what is at `location`, to read from.
+///
+/// # Errors
+///
+/// [`Kind::Store`] where it isn't configured.
+pub fn at(location: &Location, config: &Config) -> Result<Arc<dyn Store>> {
+    Ok(match location.scheme() {
+        "file" => Arc::new(Dir::reader()),
+        "s3" => Arc::new(S3::new(location.bucket(), "", config)?),
+        _ => Arc::new(Web::new(location.url(), config)?),
+    })
+}
 
 fn open_dir(path: &Path) -> Result<Arc<dyn Store>> {
     Ok(Arc::new(Dir::new(path)?))
 }
 
-/// The store that keeps what is at `location`, to read from.
-#[must_use]
-pub fn at(_location: &Location) -> Arc<dyn Store> {
-    Arc::new(Dir::reader()) // locations have one scheme
+fn open_s3(path: &str, config: &Config) -> Result<Arc<dyn Store>> {
+    let (bucket, prefix) = path.split_once('/').unwrap_or((path, ""));
+    let prefix = prefix.trim_matches('/');
+    Location::from_bucket(bucket, prefix)?;
+    Ok(Arc::new(S3::new(bucket, prefix, config)?))
+}
+
+fn open_web(url: &str, config: &Config) -> Result<Arc<dyn Store>> {
+    let bad = |e: Error| Error::from(Kind::Store("store".into())).because(e);
+    let location: Location = url.parse().map_err(bad)?;
+    if !location.to_string().ends_with('/') {
+        let what = format!("store {location}, expected a folder with its slash: {location}/");
+        return Err(Kind::Store(what).into());
+    }
+    Ok(Arc::new(Web::new(location.url(), config)?))
 }
 
 #[cfg(test)]
@@ -109,12 +152,12 @@ mod tests {
             "FILE:/x",
             "c:x/y",
         ] {
-            let error = open(bad.as_ref()).err().expect(bad);
+            let error = open(bad.as_ref(), &Config::default()).err().expect(bad);
             assert!(matches!(error.kind(), Kind::Store(_)), "{bad}: {error}");
         }
         for good in ["file:x", "file:///tmp/x", "./x:y", "a/b:c", "/x", "x/"] {
-            assert!(open(good.as_ref()).is_ok(), "{good}");
+            assert!(open(good.as_ref(), &Config::default()).is_ok(), "{good}");
         }
-        assert!(open("file://host/x".as_ref()).is_err());
+        assert!(open("file://host/x".as_ref(), &Config::default()).is_err());
     }
 }

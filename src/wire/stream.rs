@@ -70,12 +70,6 @@ impl Order {
         }
     }
 
-    /// Whether the input may end here, or the next stream begin.
-    #[must_use]
-    pub fn between_streams(&self) -> bool {
-        !self.open
-    }
-
     /// Frames so far.
     #[must_use]
     pub fn frames(&self) -> u64 {
