@@ -11,19 +11,21 @@ for size in '-W 0' '-H 0' '-W 0 -H 0' '-W 1 -H 1' '-W 1 -H 12' '-W 3 -H 4' '-W 1
     refuses 2 "expected at least 13" sx-encode $size stream >frames
     # shellcheck disable=SC2086
     sx-encode stream | refuses 2 "expected at least 13" sx-put $size >key
-    cat frames key | cmp - /dev/null || fail "output with $size"
+    no_frame frames
+    no_frame key
 done
 for size in '-W 100000 -H 100000' '-W 4294967295' '-H 4294967295' '-W 4294967295 -H 4294967295'; do
     # shellcheck disable=SC2086
     refuses 2 'expected at most' sx-encode $size stream >frames
     # shellcheck disable=SC2086
     sx-encode stream | refuses 2 'expected at most' sx-put $size >key
-    cat frames key | cmp - /dev/null || fail "output with $size"
+    no_frame frames
+    no_frame key
 done
 for size in '-W 4294967296' '-W -1' '-H 18446744073709551616' '-W x' "--width="; do
     # shellcheck disable=SC2086
     refuses 2 '--width|--height' sx-encode $size stream >frames
-    [ ! -s frames ] || fail "output with $size"
+    no_frame frames
 done
 for size in '-W 5 -H 5' '-W 1 -H 13' '-W 13 -H 1' '-W 5 -H 1000000' '-W 1000000 -H 5' '-W 1 -H 22369621'; do
     # shellcheck disable=SC2086

@@ -9,7 +9,7 @@ for program in sx-encode sx-decode sx-put sx-get; do
     refuses 2 'jobs' "$program" -j 0 </dev/null >output
     refuses 2 'jobs' "$program" -j 1000000 </dev/null >output
     refuses 2 'max-frame' "$program" --max-frame 0 </dev/null >output
-    [ ! -s output ] || fail "output of $program"
+    no_frame output
     watched "$program" --help >output
     ended_quietly "$program --help"
     grep -q '^Usage: ' output || fail "help of $program: $(cat output)"

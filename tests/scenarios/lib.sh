@@ -93,3 +93,8 @@ where_mounts_are_allowed() {
     fi
     MOUNTS_ARE_ALLOWED=yes exec unshare -rm sh "$0"
 }
+
+# Checks that FILE has no frame: nothing, or the start of a picture that marks a stream that failed.
+no_frame() { # FILE
+    [ "$(wc -c <"$1")" -le 8 ] || fail "frames, or the start of one, in $1"
+}
