@@ -108,6 +108,8 @@ pub enum Kind {
         /// Of what was asked for.
         expected: String,
     },
+    /// An answer of an image host that can't be used: what it lacks, or what it is instead.
+    Host(String),
 
     // The system.
     /// The command whose output is the stream failed; how it ended.
@@ -210,7 +212,7 @@ impl Kind {
             | Kind::Name(_)
             | Kind::Usage(_)
             | Kind::Terminal(_) => Blame::Caller,
-            Kind::NotFound | Kind::Digest { .. } => Blame::Store,
+            Kind::NotFound | Kind::Digest { .. } | Kind::Host(_) => Blame::Store,
             Kind::Command(_) | Kind::ClosedPipe | Kind::Io(_) => Blame::System,
             _ => Blame::Input,
         }
@@ -302,7 +304,8 @@ impl fmt::Display for Kind {
             | Kind::Key(what)
             | Kind::Store(what)
             | Kind::Name(what)
-            | Kind::Usage(what) => write!(f, "{what}"),
+            | Kind::Usage(what)
+            | Kind::Host(what) => write!(f, "{what}"),
             Kind::Terminal(stream) => {
                 write!(
                     f,
