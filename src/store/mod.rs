@@ -4,6 +4,7 @@
 //! `tests/stores.rs`, which checks the promises below.
 
 mod dir;
+pub mod sxcu;
 
 pub use dir::Dir;
 
