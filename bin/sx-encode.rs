@@ -67,14 +67,14 @@ fn run(args: Args) -> Result<()> {
         jobs: args.jobs.unwrap_or_else(common::cores),
         limit: args.limit.bytes(),
     };
-    options.size.checked(options.limit)?;
-    if args.command.is_empty() && std::env::args_os().any(|argument| argument == "--") {
-        return Err(Kind::Usage("no command after --, expected one".into()).into());
-    }
     common::to(
         args.output.as_deref(),
         common::stdout_pictures,
         |mut output| {
+            options.size.checked(options.limit)?;
+            if args.command.is_empty() && std::env::args_os().any(|argument| argument == "--") {
+                return Err(Kind::Usage("no command after --, expected one".into()).into());
+            }
             let input = open(args.file.as_deref(), &args.command)?;
             encode(input, &mut output, &options).map(drop)
         },

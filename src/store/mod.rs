@@ -9,6 +9,7 @@ mod dir;
 mod http;
 mod netrc;
 mod s3;
+pub mod sxcu;
 mod web;
 
 pub use config::{Config, Retry, Timeouts};

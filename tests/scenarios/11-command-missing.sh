@@ -7,4 +7,4 @@ set -eu
 command=
 # shellcheck disable=SC2086 # nothing is what comes of it
 refuses 2 '.' sx-encode -- $command </dev/null >frames
-[ ! -s frames ] || fail 'frames'
+no_frame frames

@@ -1,0 +1,344 @@
+//! Image hosts, as `ShareX` custom uploader files (`.sxcu`) describe them.
+//!
+//! An [`Uploader`] says what request to send with a picture, and finds the picture's URL in the
+//! answer. It sends nothing itself. Files of every `ShareX` are read as they are, but for three
+//! things: codes of the clock and of chance such as `%y` or `%guid` are sent as they stand, several
+//! values of a file are sent in the order of their names, and what asks the user has to be answered
+//! beforehand, in [`Upload::set`]:
+//!
+//! - `{inputbox:TITLE}` and `{prompt:TITLE}`, whatever default they have, by the value named
+//!   `TITLE`, else by the one named `inputbox` or `prompt`;
+//! - `{inputbox}` and `{prompt}` by the one named `inputbox` or `prompt`;
+//! - `{select:A|B|C}` by the one named `select`, which must be one of the choices.
+//!
+//! No message shows a value of Headers, Arguments or Parameters, nor `RequestURL`: they hold tokens.
+
+mod file;
+mod function;
+mod query;
+mod syntax;
+
+use crate::error::{Error, Kind, Result, shown};
+use function::{Scope, Source};
+use std::collections::BTreeMap;
+use std::fmt;
+use syntax::Template;
+use url::Url;
+
+/// A host of pictures: an uploader file that has been read.
+pub struct Uploader {
+    name: String,
+    method: String,
+    request_url: Template,
+    parameters: Vec<(String, Template)>,
+    headers: Vec<(String, Template)>,
+    /// The name of the picture's part; None where the picture is the whole body.
+    file_field: Option<String>,
+    arguments: Vec<(String, Template)>,
+    source: Source,
+    regexes: Vec<String>,
+    url: Template,
+    thumbnail: Template,
+    deletion: Template,
+    complaint: Template,
+}
+
+/// What is known of one picture before it is sent.
+#[derive(Clone, Copy)]
+pub struct Upload<'a> {
+    /// The name that the picture has for the host.
+    pub filename: &'a str,
+    /// What the user answers to an uploader that asks: `--set NAME=VALUE`.
+    pub set: &'a BTreeMap<String, String>,
+    /// A number below the one that it is given.
+    pub random: &'a dyn Fn(usize) -> usize,
+}
+
+/// What the host answered.
+#[derive(Clone, Copy)]
+pub struct Answer<'a> {
+    /// The status, such as 200.
+    pub status: u16,
+    /// Where the answer came from, after redirects.
+    pub url: &'a str,
+    /// Names and values.
+    pub headers: &'a [(String, String)],
+    /// The body.
+    pub body: &'a str,
+}
+
+/// What to send.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Request {
+    /// POST, PUT or PATCH.
+    pub method: String,
+    /// An absolute URL, with its parameters.
+    pub url: String,
+    /// Names and values, without those that the body decides.
+    pub headers: Vec<(String, String)>,
+    /// How the picture is sent.
+    pub body: Body,
+}
+
+/// How a picture is sent.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Body {
+    /// As a part of multipart/form-data.
+    Multipart {
+        /// The name of its part.
+        file_field: String,
+        /// Names and values of the parts before it.
+        arguments: Vec<(String, String)>,
+    },
+    /// As it is.
+    Binary,
+}
+
+/// Where a picture is, once it is sent. All of these are absolute.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Links {
+    /// The picture.
+    pub url: String,
+    /// A small one, if the host makes them.
+    pub thumbnail: Option<String>,
+    /// What deletes it, if the host says so. A secret.
+    pub deletion: Option<String>,
+}
+
+impl Uploader {
+    /// Reads an uploader file.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Store`] for one that is damaged, that isn't for pictures, or that does something
+    /// that we can't do.
+    pub fn parse(json: &str) -> Result<Self> {
+        file::parse(json)
+    }
+
+    /// What the file calls it, else its host.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What to send with a picture.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Store`] where the file asks the user for something that nobody answered, and where
+    /// what it gives is no URL or no header.
+    pub fn request(&self, upload: &Upload) -> Result<Request> {
+        let scope = self.scope(upload, None);
+        let answers = [
+            ("URL", &self.url),
+            ("ThumbnailURL", &self.thumbnail),
+            ("DeletionURL", &self.deletion),
+        ];
+        for (field, template) in answers {
+            template.check_answered(&scope).map_err(|e| e.at(field))?;
+        }
+        let body = match &self.file_field {
+            None => Body::Binary,
+            Some(file_field) => Body::Multipart {
+                file_field: file_field.clone(),
+                arguments: texts("Arguments", &self.arguments, &scope)?,
+            },
+        };
+        Ok(Request {
+            method: self.method.clone(),
+            url: self.request_url(upload)?,
+            headers: self.headers(&scope)?,
+            body,
+        })
+    }
+
+    /// Where the picture is, by an answer whose status is 2xx.
+    ///
+    /// A thumbnail or a deletion that isn't found is no error: many answers lack them.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Host`] where there is no URL in the answer.
+    pub fn answer(&self, upload: &Upload, answer: &Answer) -> Result<Links> {
+        let scope = Scope {
+            url: true,
+            ..self.scope(upload, Some(answer))
+        };
+        let link = |template: &Template| resolve(&template.text(&scope)?, answer.url);
+        let optional = |template: &Template| match template.is_empty() {
+            true => None,
+            false => link(template).ok(),
+        };
+        let url = link(&self.url).map_err(|e| self.explain(e, upload, answer))?;
+        Ok(Links {
+            url: without_fragment(url),
+            thumbnail: optional(&self.thumbnail).map(without_fragment),
+            deletion: optional(&self.deletion).map(String::from),
+        })
+    }
+
+    /// What the host says went wrong, by an answer whose status isn't 2xx.
+    #[must_use]
+    pub fn complaint(&self, upload: &Upload, answer: &Answer) -> Option<String> {
+        let text = self
+            .complaint
+            .text(&self.scope(upload, Some(answer)))
+            .ok()?;
+        let text = text.trim();
+        (!text.is_empty()).then(|| line(text))
+    }
+
+    fn scope<'a>(&'a self, upload: &'a Upload, answer: Option<&'a Answer>) -> Scope<'a> {
+        Scope {
+            upload,
+            answer,
+            source: self.source,
+            regexes: &self.regexes,
+            url: false,
+        }
+    }
+
+    fn request_url(&self, upload: &Upload) -> Result<String> {
+        let scope = Scope {
+            url: true,
+            ..self.scope(upload, None)
+        };
+        let at = |e: Error| e.at("RequestURL");
+        let text = self.request_url.text(&scope).map_err(at)?;
+        let bad = || at(Kind::Store("not a URL, expected one of http or https".into()).into());
+        let mut url = file::absolute(&text).ok_or_else(bad)?;
+        url.set_fragment(None);
+        let parameters = texts("Parameters", &self.parameters, &self.scope(upload, None))?;
+        if !parameters.is_empty() {
+            let mut pairs = url.query_pairs_mut();
+            for (name, value) in &parameters {
+                match value.is_empty() {
+                    true => pairs.append_key_only(name),
+                    false => pairs.append_pair(name, value),
+                };
+            }
+        }
+        Ok(url.into())
+    }
+
+    /// The headers, without those that follow from the body.
+    fn headers(&self, scope: &Scope) -> Result<Vec<(String, String)>> {
+        let mut headers = texts("Headers", &self.headers, scope)?;
+        let is_ours = |name: &str| match name.to_ascii_lowercase().as_str() {
+            "content-length" | "transfer-encoding" => true,
+            "content-type" => self.file_field.is_some(),
+            _ => false,
+        };
+        headers.retain(|(name, _)| !is_ours(name));
+        for (name, value) in &mut headers {
+            *value = value.trim().to_owned();
+            if value.contains(char::is_control) {
+                let what = "control characters, expected a value without them";
+                let place = format!("Headers: {}", shown(name));
+                return Err(Error::from(Kind::Store(what.into())).at(place));
+            }
+        }
+        Ok(headers)
+    }
+
+    /// The error that an answer gave no URL, with what the host says about it.
+    fn explain(&self, error: Error, upload: &Upload, answer: &Answer) -> Error {
+        let place = format!("{}: URL", self.name);
+        match (error.kind(), self.complaint(upload, answer)) {
+            (Kind::Host(what), Some(says)) => {
+                Error::from(Kind::Host(format!("{what}; the host says \"{says}\""))).at(place)
+            }
+            _ => error.at(place),
+        }
+    }
+}
+
+/// Text from outside as one line to read: without control characters, and not all of it.
+fn line(text: &str) -> String {
+    const MOST: usize = 200;
+    let mut chars = text.trim().chars();
+    let mut line = String::new();
+    for c in chars.by_ref().take(MOST) {
+        match c {
+            '\'' | '"' | '\\' => line.push(c),
+            _ => line.extend(c.escape_debug()),
+        }
+    }
+    if chars.next().is_some() {
+        line.push_str("...");
+    }
+    line
+}
+
+/// What the templates of a field give, with their names.
+fn texts(
+    field: &str,
+    templates: &[(String, Template)],
+    scope: &Scope,
+) -> Result<Vec<(String, String)>> {
+    let text = |(name, template): &(String, Template)| {
+        let at = |e: Error| e.at(format!("{field}: {}", shown(name)));
+        Ok((name.clone(), template.text(scope).map_err(at)?))
+    };
+    templates.iter().map(text).collect()
+}
+
+/// The URL that a text is, or that it is relative to the one that the answer came from.
+///
+/// A text without dot and slash is taken for a word rather than for a relative URL.
+fn resolve(text: &str, base: &str) -> Result<Url> {
+    let text = text.trim();
+    let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && !"<>\"{}".contains(c);
+    let is_url = text.chars().all(is_plain) && text.contains(['.', '/']);
+    let url = match Url::parse(base) {
+        Ok(base) if is_url => base.join(text).ok(),
+        _ if is_url => Url::parse(text).ok(),
+        _ => None,
+    };
+    url.filter(file::is_http).ok_or_else(|| {
+        let what = sort_of(text);
+        Error::from(Kind::Host(format!(
+            "{what}, expected a URL of http or https"
+        )))
+    })
+}
+
+/// What a text is that should have been a URL: in full only where it is short and can't hold a
+/// secret.
+fn sort_of(text: &str) -> String {
+    const SHORT: usize = 80;
+    match text.chars().next() {
+        None => "nothing".into(),
+        Some('<') => "a page".into(),
+        Some('{' | '[') => "JSON".into(),
+        _ if text.len() > SHORT => format!("a text of {} bytes", text.len()),
+        _ => format!("'{}'", shown(text)),
+    }
+}
+
+fn without_fragment(mut url: Url) -> String {
+    url.set_fragment(None);
+    url.into()
+}
+
+impl fmt::Debug for Uploader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Uploader").field(&self.name).finish()
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Request").field(&self.method).finish()
+    }
+}
+
+impl fmt::Debug for Links {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Links").field(&self.url).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;
