@@ -3,7 +3,7 @@
 
 mod net;
 
-use net::{Does, Proxy, Seen};
+use net::proxy::{Does, Proxy, Seen};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

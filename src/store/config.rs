@@ -1,5 +1,6 @@
 //! What stores are told: nothing here reads the environment, who calls does.
 
+use super::host::Verify;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -19,6 +20,12 @@ pub struct Config {
     pub retry: Retry,
     /// When a connection is given up.
     pub timeouts: Timeouts,
+    /// What image hosts ask their users: answers by name. Default: none.
+    pub set: BTreeMap<String, String>,
+    /// Which pictures are read back from an image host. Default: the first of a run.
+    pub verify: Verify,
+    /// The file that the URLs are added to by which image hosts delete pictures. Default: none.
+    pub deletions: Option<PathBuf>,
     /// Called with what a user may want to know while it goes on. Default: nothing is done with it.
     pub note: Arc<dyn Fn(&str) + Send + Sync>,
 }
@@ -70,6 +77,9 @@ impl Default for Config {
                 answer: Duration::from_secs(60),
                 stall: Duration::from_secs(30),
             },
+            set: BTreeMap::new(),
+            verify: Verify::First,
+            deletions: None,
             note: Arc::new(|_| {}),
         }
     }

@@ -39,13 +39,26 @@ pub struct Ask<'a> {
     pub method: Method,
     /// Where it goes.
     pub url: Url,
-    /// Headers; those of [`Ask::secret`] apart.
-    pub headers: &'a [(&'static str, String)],
+    /// Headers, for the origin of `url` alone, as they may be secret.
+    pub headers: &'a [(&'a str, String)],
     /// The value of `Authorization`, for the origin of `url` alone: it goes along no redirect to
     /// another.
     pub secret: Option<&'a str>,
     /// The body.
     pub body: &'a [u8],
+}
+
+impl Ask<'_> {
+    /// A request without headers and body.
+    pub fn plain(method: Method, url: &Url) -> Self {
+        Ask {
+            method,
+            url: url.clone(),
+            headers: &[],
+            secret: None,
+            body: &[],
+        }
+    }
 }
 
 /// An answer of whatever status.
@@ -251,13 +264,14 @@ impl Http {
         })
     }
 
-    /// One exchange, redirects followed: with the same method and body, or not at all.
+    /// One exchange, redirects followed: with the same method and body, or not at all; but what was
+    /// posted, and is answered with where to look, is looked at there.
     pub fn exchange(&self, ask: &Ask) -> std::result::Result<Answer, Fault> {
-        let mut url = ask.url.clone();
+        let (mut method, mut url) = (ask.method.clone(), ask.url.clone());
         for _ in 0..=REDIRECTS {
-            let answer = self.once(ask, &url)?;
-            match next(ask, &answer)? {
-                Some(next) => url = next,
+            let answer = self.once(ask, &method, &url)?;
+            match next(&method, &answer)? {
+                Some((same_or_get, next)) => (method, url) = (same_or_get, next),
                 None => return Ok(answer),
             }
         }
@@ -265,23 +279,22 @@ impl Http {
         Err(Fault::lasting(Kind::Host(what)))
     }
 
-    fn once(&self, ask: &Ask, url: &Url) -> std::result::Result<Answer, Fault> {
-        let mut request = Request::builder().method(&ask.method).uri(url.as_str());
-        for (name, value) in ask.headers {
-            request = request.header(*name, value);
-        }
-        if let Some(secret) = ask.secret.filter(|_| url.origin() == ask.url.origin()) {
-            request = request.header(header::AUTHORIZATION, secret);
+    fn once(&self, ask: &Ask, method: &Method, url: &Url) -> std::result::Result<Answer, Fault> {
+        let mut request = Request::builder().method(method).uri(url.as_str());
+        if url.origin() == ask.url.origin() {
+            for (name, value) in ask.headers {
+                request = request.header(*name, value);
+            }
+            if let Some(secret) = ask.secret {
+                request = request.header(header::AUTHORIZATION, secret);
+            }
         }
         let unsendable =
             |_| Fault::lasting(Kind::Host("a header or URL that can't be sent".into()));
-        let (head, body) = match ask.method {
-            Method::GET | Method::HEAD => (request.body(()).map_err(unsendable)?, None),
-            _ => (request.body(()).map_err(unsendable)?, Some(ask.body)),
-        };
-        let answer = match body {
-            None => self.agent.run(head),
-            Some(body) => self.agent.run(head.map(|()| body)),
+        let head = request.body(()).map_err(unsendable)?;
+        let answer = match reads(method) {
+            true => self.agent.run(head),
+            false => self.agent.run(head.map(|()| ask.body)),
         };
         let (head, body) = answer.map_err(fault)?.into_parts();
         Ok(Answer {
@@ -293,35 +306,36 @@ impl Http {
     }
 }
 
-/// Where a redirect leads to; none where the answer is none.
-fn next(ask: &Ask, answer: &Answer) -> std::result::Result<Option<Url>, Fault> {
+fn reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// Where a redirect leads to, and with which method; none where the answer is none.
+fn next(method: &Method, answer: &Answer) -> std::result::Result<Option<(Method, Url)>, Fault> {
     let status = answer.status.as_u16();
-    let keeps_method = matches!(status, 301 | 302 | 307 | 308);
-    let reads = matches!(ask.method, Method::GET | Method::HEAD);
-    if !(keeps_method || status == 303 && reads) {
-        return Ok(None);
-    }
-    let refuse = |what: &str| Fault::lasting(Kind::Host(format!("a redirect ({status}) {what}")));
+    let method = match status {
+        301..=303 if *method == Method::POST => Method::GET,
+        301 | 302 | 307 | 308 => method.clone(),
+        303 if reads(method) => method.clone(),
+        _ => return Ok(None),
+    };
     let Some(location) = answer.header("location") else {
         return Ok(None);
     };
-    let next = answer
-        .url
-        .join(location)
-        .map_err(|_| refuse("to what is no URL"))?;
+    let refuse = |what: &str| Fault::lasting(Kind::Host(format!("a redirect ({status}) {what}")));
+    let not_url = |_| refuse("to what is no URL");
+    let next = answer.url.join(location).map_err(not_url)?;
     if !matches!(next.scheme(), "http" | "https") {
         return Err(refuse("to another scheme"));
     }
     if answer.url.scheme() == "https" && next.scheme() == "http" {
         return Err(refuse("from https to http"));
     }
-    if !reads && next.origin() != ask.url.origin() {
-        return Err(refuse(&format!(
-            "of an upload to {}",
-            next.origin().ascii_serialization()
-        )));
+    if !reads(&method) && next.origin() != answer.url.origin() {
+        let origin = next.origin().ascii_serialization();
+        return Err(refuse(&format!("of an upload to {origin}")));
     }
-    Ok(Some(next))
+    Ok(Some((method, next)))
 }
 
 /// A fault of the connection. What it says doesn't have the URL.

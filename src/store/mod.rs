@@ -6,6 +6,7 @@
 mod aws;
 mod config;
 mod dir;
+mod host;
 mod http;
 mod netrc;
 mod s3;
@@ -14,6 +15,7 @@ mod web;
 
 pub use config::{Config, Retry, Timeouts};
 pub use dir::Dir;
+pub use host::{Host, Verify};
 pub use s3::S3;
 pub use web::Web;
 
@@ -73,10 +75,12 @@ pub trait Store: Send + Sync {
 }
 
 /// The names of stores, for messages.
-const KNOWN: &str = "file:DIR, a path with a slash, s3://BUCKET, http:// or https://";
+const KNOWN: &str =
+    "file:DIR, a path with a slash, s3://BUCKET, http:// or https://, host:NAME or FILE.sxcu";
 
 /// Opens the store that a user names: `file:DIR`, a `file://` URL, or a path with a slash;
-/// `s3://BUCKET` or `s3://BUCKET/PREFIX`; `http://` or `https://` and a folder, with its slash.
+/// `s3://BUCKET` or `s3://BUCKET/PREFIX`; `http://` or `https://` and a folder, with its slash;
+/// a path that ends in `.sxcu`, or `host:NAME` for one in `$XDG_CONFIG_HOME/storagex/hosts`.
 ///
 /// # Errors
 ///
@@ -85,6 +89,8 @@ pub fn open(name: &OsStr, config: &Config) -> Result<Arc<dyn Store>> {
     let text = name.to_string_lossy();
     let unknown = |what: String| Err(Kind::Store(format!("{what}, expected {KNOWN}")).into());
     match text.split_once(':') {
+        Some(("host", name)) => open_host(name, config),
+        _ if text.ends_with(".sxcu") => Ok(Arc::new(Host::new(Path::new(name), config)?)),
         Some(("file", path)) if path.starts_with("//") => {
             let bad = |e: Error| Error::from(Kind::Store("store".into())).because(e);
             open_dir(&text.parse::<Location>().map_err(bad)?.path())
@@ -126,6 +132,17 @@ fn open_s3(path: &str, config: &Config) -> Result<Arc<dyn Store>> {
     let prefix = prefix.trim_matches('/');
     Location::from_bucket(bucket, prefix)?;
     Ok(Arc::new(S3::new(bucket, prefix, config)?))
+}
+
+fn open_host(name: &str, config: &Config) -> Result<Arc<dyn Store>> {
+    let folder = config.file("XDG_CONFIG_HOME", ".config");
+    let is_name = !name.is_empty() && !name.starts_with('.') && !name.contains('/');
+    let Some(folder) = folder.filter(|_| is_name) else {
+        let what = "expected host:NAME for a file NAME.sxcu in ~/.config/storagex/hosts";
+        return Err(Kind::Store(format!("store 'host:{name}', {what}")).into());
+    };
+    let file = folder.join(format!("storagex/hosts/{name}.sxcu"));
+    Ok(Arc::new(Host::new(&file, config)?))
 }
 
 fn open_web(url: &str, config: &Config) -> Result<Arc<dyn Store>> {

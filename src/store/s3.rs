@@ -88,7 +88,7 @@ impl S3 {
     fn send(
         &self,
         url: Url,
-        headers: &[(&'static str, String)],
+        headers: &[(&str, String)],
         png: &[u8],
     ) -> std::result::Result<(), Fault> {
         let mut answer = self.http.exchange(&Ask {

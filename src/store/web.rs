@@ -40,7 +40,7 @@ impl Web {
         &'a self,
         method: Method,
         url: &Url,
-        headers: &'a [(&'static str, String)],
+        headers: &'a [(&'a str, String)],
         body: &'a [u8],
     ) -> Ask<'a> {
         let is_ours = url.origin() == self.base.origin();

@@ -2,9 +2,8 @@
 
 #![allow(dead_code)] // each test uses its part
 
-mod proxy;
-
-pub use proxy::{Does, Proxy, Seen};
+pub mod host;
+pub mod proxy;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -209,7 +209,7 @@ fn ask(
 
 /// A head with its empty line, and a body of the length or the chunks that it says. Of a chunked
 /// body the head is made to say its length.
-fn read_message(
+pub fn read_message(
     from: &mut impl BufRead,
     without_body: bool,
 ) -> std::io::Result<Option<(String, Vec<u8>)>> {
@@ -256,7 +256,7 @@ fn read_message(
     Ok(Some((head, body)))
 }
 
-fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.lines().find_map(|line| {
         let (n, value) = line.split_once(':')?;
         n.eq_ignore_ascii_case(name).then(|| value.trim())

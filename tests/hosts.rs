@@ -1,0 +1,253 @@
+//! Image hosts, through the whole pipe: encode, put, get, decode, against a host that misbehaves.
+
+mod net;
+
+use net::host::{Host, Manners};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Cursor;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use storagex::store::{self, Config, Verify};
+use storagex::wire::frame::Size;
+use storagex::{Key, Kind, Result, decode, encode, get, put};
+
+/// An uploader file for a host, in a folder of its own.
+fn uploader(folder: &Path, host: &Host, url: &str, error: &str) -> PathBuf {
+    let path = folder.join("host.sxcu");
+    let file = serde_json::json!({
+        "Version": "14.1.0",
+        "Name": "a test host",
+        "DestinationType": "ImageUploader",
+        "RequestMethod": "POST",
+        "RequestURL": format!("http://{}/upload", host.address),
+        "Headers": {"authorization": "{inputbox:Token}"},
+        "Body": "MultipartFormData",
+        "Arguments": {"expires": "never"},
+        "FileFormName": "file",
+        "URL": url,
+        "DeletionURL": if url.contains("json") { "{json:files[0].delete}" } else { "" },
+        "ErrorMessage": error,
+    });
+    fs::write(&path, file.to_string()).unwrap();
+    path
+}
+
+fn config(folder: &Path) -> Config {
+    let mut config = Config::default();
+    config.retry.tries = 3;
+    config.retry.first = Duration::from_millis(5);
+    config.set = BTreeMap::from([("Token".to_owned(), "token".to_owned())]);
+    config.deletions = Some(folder.join("deletions"));
+    config
+}
+
+const JSON: &str = "{json:files[0].url}";
+
+/// Three frames of noise, at most 1600 bytes each.
+fn frames() -> (Vec<u8>, Vec<u8>) {
+    let bytes: Vec<u8> = (0..3000u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0])
+        .collect();
+    let mut frames = Vec::new();
+    let options = encode::Options {
+        size: Size {
+            width: 20,
+            height: 20,
+        },
+        level: 0,
+        ..Default::default()
+    };
+    encode(Cursor::new(bytes.clone()), &mut frames, &options).unwrap();
+    (bytes, frames)
+}
+
+fn try_put(uploader: &Path, config: &Config) -> Result<Key> {
+    let store = store::open(uploader.as_os_str(), config)?;
+    put(Cursor::new(frames().1), &store, &put::Options::default()).map(|(key, _)| key)
+}
+
+fn comes_back(key: &Key) {
+    let mut frames_back = Vec::new();
+    get(key, &mut frames_back, &get::Options::default()).unwrap();
+    let mut bytes = Vec::new();
+    decode(
+        Cursor::new(frames_back),
+        &mut bytes,
+        &decode::Options::default(),
+    )
+    .unwrap();
+    assert!(bytes == frames().0);
+}
+
+#[test]
+fn a_host_that_answers_in_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Good);
+    let file = uploader(folder.path(), &host, JSON, "");
+    let key = try_put(&file, &config(folder.path())).unwrap();
+    assert!(
+        key.to_string()
+            .starts_with(&format!("http://{}/u/", host.address)),
+        "{key}"
+    );
+    comes_back(&key);
+    let seen = host.seen.lock().unwrap();
+    assert!(
+        seen[0].contains("multipart/form-data; boundary="),
+        "{}",
+        seen[0]
+    );
+    // The first picture is read back before the second is sent.
+    assert!(
+        seen[0].starts_with("POST") && seen[1].starts_with("GET"),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn urls_to_delete_are_kept_in_a_secret_file_and_nowhere_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Good);
+    let file = uploader(folder.path(), &host, JSON, "");
+    try_put(&file, &config(folder.path())).unwrap();
+    let path = folder.path().join("deletions");
+    let lines = fs::read_to_string(&path).unwrap();
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let pictures = host.kept.lock().unwrap().len();
+    assert_eq!(lines.lines().count(), pictures);
+    for line in lines.lines() {
+        let (key, url) = line.split_once('\t').unwrap();
+        key.parse::<Key>().unwrap();
+        assert!(url.ends_with("?secret"), "{url}");
+    }
+    for picture in host.kept.lock().unwrap().values() {
+        assert!(!picture.windows(6).any(|window| window == b"secret"));
+    }
+}
+
+#[test]
+fn a_url_in_a_redirect_and_a_relative_one() {
+    for (manners, url) in [
+        (
+            Manners::Redirect,
+            "{regex:{responseurl}|queryImageUrl=(.*?)&querySign|1}",
+        ),
+        (Manners::Relative, ""),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::new(manners);
+        let file = uploader(folder.path(), &host, url, "");
+        comes_back(&try_put(&file, &config(folder.path())).unwrap());
+    }
+}
+
+#[test]
+fn what_a_host_does_to_pictures_is_named_after_the_first() {
+    for (manners, message) in [
+        (Manners::Jpeg, " PNG, came back a JPEG picture"),
+        (Manners::Shrunk, " PNG, came back 8 x 8 with other pixels"),
+        (
+            Manners::Page,
+            "its URL is of a page that shows the picture, expected the picture",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::new(manners);
+        let file = uploader(folder.path(), &host, JSON, "");
+        let error = try_put(&file, &config(folder.path())).unwrap_err();
+        assert!(error.to_string().contains(message), "{error}");
+        assert_eq!(host.kept.lock().unwrap().len(), 1, "{manners:?}");
+    }
+}
+
+#[test]
+fn an_error_inside_a_good_answer_and_a_bad_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::ErrorInside);
+    let file = uploader(folder.path(), &host, JSON, "{json:error}");
+    let error = try_put(&file, &config(folder.path())).unwrap_err();
+    assert!(error.to_string().contains("quota exceeded"), "{error}");
+
+    let host = Host::new(Manners::Good);
+    let file = uploader(folder.path(), &host, JSON, "{json:error}");
+    let mut wrong = config(folder.path());
+    wrong.set = BTreeMap::from([("Token".to_owned(), "wrong-token".to_owned())]);
+    let error = try_put(&file, &wrong).unwrap_err();
+    assert!(
+        error.to_string().contains("HTTP 401 who are you?"),
+        "{error}"
+    );
+    assert!(!error.to_string().contains("wrong-token"), "{error}");
+}
+
+#[test]
+fn what_is_too_large_is_not_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Most(100));
+    let file = uploader(folder.path(), &host, JSON, "");
+    let error = try_put(&file, &config(folder.path())).unwrap_err();
+    assert!(
+        matches!(error.kind(), Kind::Refused { status: 413, .. }),
+        "{error}"
+    );
+    assert!(!error.to_string().contains("tries"), "{error}");
+}
+
+#[test]
+fn what_asks_and_is_not_answered_is_refused_before_anything_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Good);
+    let file = uploader(folder.path(), &host, JSON, "");
+    let mut silent = config(folder.path());
+    silent.set.clear();
+    let error = try_put(&file, &silent).unwrap_err();
+    assert!(error.to_string().contains("--set"), "{error}");
+    assert!(host.seen.lock().unwrap().is_empty());
+}
+
+#[test]
+fn all_or_none_are_read_back() {
+    for (verify, gets) in [(Verify::All, 5), (Verify::None, 1)] {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::new(Manners::Good);
+        let file = uploader(folder.path(), &host, JSON, "");
+        let config = Config {
+            verify,
+            ..config(folder.path())
+        };
+        try_put(&file, &config).unwrap();
+        let seen = host.seen.lock().unwrap();
+        let gets_seen = seen.iter().filter(|head| head.starts_with("GET")).count();
+        // Three frames and an index, and the index once more at the end.
+        assert_eq!(gets_seen, gets, "{verify:?}: {seen:?}");
+    }
+}
+
+#[test]
+fn a_host_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Good);
+    let hosts = folder.path().join("storagex/hosts");
+    fs::create_dir_all(&hosts).unwrap();
+    uploader(&hosts, &host, JSON, "");
+    let mut config = config(folder.path());
+    let home = folder.path().to_str().unwrap().to_owned();
+    config.variables = BTreeMap::from([("XDG_CONFIG_HOME".to_owned(), home)]);
+    comes_back(&try_put(Path::new("host:host"), &config).unwrap());
+    for bad in ["host:", "host:../x", "host:a/b", "host:.x"] {
+        let error = try_put(Path::new(bad), &config).unwrap_err();
+        assert!(matches!(error.kind(), Kind::Store(_)), "{bad}: {error}");
+    }
+    let error = try_put(Path::new("host:missing"), &config).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("storagex/hosts/missing.sxcu: cannot read"),
+        "{error}"
+    );
+}
