@@ -26,7 +26,7 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// [`Kind::Io`](crate::Kind::Io) where the folder isn't there or can't be written.
+    /// [`Kind::Io`] where the folder isn't there or can't be written.
     pub fn new(path: &Path) -> Result<Self> {
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let is_file = fs::metadata(&path).map_or(!ends_in_slash(&path), |old| old.is_file());
@@ -50,7 +50,7 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// [`Kind::Io`](crate::Kind::Io); then the old file is as it was, but where only the folder could
+    /// [`Kind::Io`]; then the old file is as it was, but where only the folder could
     /// not be made durable.
     pub fn replace(self) -> Result<()> {
         let path = self.path.clone();
