@@ -46,7 +46,7 @@ pub enum Kind {
     OldPiece,
     /// A frame of a version that this program doesn't know.
     Version(u8),
-    /// A field of a frame, or a member of an index, has a value that the format forbids.
+    /// A field of a frame has a value that the format forbids.
     Field {
         /// Its name in storagex(5).
         name: &'static str,
@@ -91,7 +91,7 @@ pub enum Kind {
     Key(String),
     /// This is not a store.
     Store(String),
-    /// The index's filename is too long, or no file can have this name.
+    /// The index's filename is too long.
     Name(String),
     /// The command line is wrong in another way.
     Usage(String),
