@@ -19,6 +19,7 @@ access_key=SXTESTACCESSKEY
 secret=sxtest-secret-bLgYhK0tEdJw # told to servers and programs, and never to be seen in what they say
 wrong=sxtest-wrong-secret-uY3fR1
 export LC_ALL=C
+refuses_said=''
 
 # shellcheck source=/dev/null
 . "$here/scenarios/lib.sh" # fail, refuses, random, flip
@@ -38,8 +39,13 @@ packages() { # COMMAND_OR_FILE=PACKAGES...
     done
     [ ${#missing[@]} -gt 0 ] || return 0
     printf '# installing %s\n' "${missing[*]}"
-    as_root apt-get update -qq >/dev/null
-    as_root env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" >/dev/null 2>&1
+    {
+        as_root apt-get update -qq &&
+            as_root env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}"
+    } >"$work/apt.log" 2>&1 || {
+        sed 's/^/# /' "$work/apt.log"
+        return 1
+    }
 }
 
 # The servers that are on PyPI, and their clients.
@@ -170,7 +176,7 @@ check() { # SECONDS FUNCTION
     } 2>/dev/null
     kill -KILL -- "-$check_pid" 2>/dev/null || : # what it has left running
     check_pid=
-    if grep -aErn "$secret|$wrong|X-Amz-(Signature|Credential)" "$log" "$work/check"/{key,said}* 2>/dev/null; then
+    if tells_secrets "$log" || tells_secrets "$work/check"/key* || tells_secrets "$work/check"/said*; then
         printf 'FAILED: a secret or a signed URL was told\n' >>"$log"
         status=1
     fi
@@ -183,6 +189,10 @@ check() { # SECONDS FUNCTION
         tail -n 30 "$log" | cut -c -500 | sed 's/^/#   /'
     fi
     rm -rf "$work/check"
+}
+
+tells_secrets() { # FILE...
+    grep -aEq "$secret|$wrong|X-Amz-(Signature|Credential)|Basic |Bearer " "$@" 2>/dev/null
 }
 
 # Runs the checks of a group. If its servers don't start it has failed.
@@ -252,6 +262,12 @@ files() { # FOLDER
 # upload that is cut.
 cut_short() { # FOLDER
     find "$1" -name '*.png' | sort | tail -n +2 | xargs -r truncate -s 1000
+}
+
+# `refuses`, and what was said is searched for secrets later.
+refused() { # STATUS PATTERN COMMAND...
+    refuses "$@"
+    printf '%s\n' "$refuses_said" >>said.refused
 }
 
 ## SeaweedFS: a master, three volume servers that keep everything twice, a filer, S3
@@ -341,7 +357,6 @@ seaweedfs_uploads_flipped() {
 
 # Checks that the hint of what `refuses` saw names something.
 hints() { # PATTERN
-    # shellcheck disable=SC2154
     printf '%s\n' "$refuses_said" | grep -Eq "hint: .*($1)" || fail "expected a hint at $1: $refuses_said"
 }
 
@@ -349,10 +364,10 @@ s3_wrong_secret() { # PORT
     as_s3 "$1"
     put s3://bkt/secret 100000
     export AWS_SECRET_ACCESS_KEY=$wrong RUST_LOG=trace RUST_BACKTRACE=1
-    refuses 1 '403.*SignatureDoesNotMatch' sx-put --to s3://bkt/other <frames >key.other
+    refused 1 '403.*SignatureDoesNotMatch' sx-put --to s3://bkt/other <frames >key.other
     hints AWS_SECRET_ACCESS_KEY
     [ ! -s key.other ] || fail 'a key'
-    refuses 1 '403.*SignatureDoesNotMatch' sx-get key >got
+    refused 1 '403.*SignatureDoesNotMatch' sx-get key >got
     hints AWS_SECRET_ACCESS_KEY
 }
 
@@ -360,7 +375,7 @@ s3_unknown_key() { # PORT
     as_s3 "$1"
     sx-encode -0 "$configs/requirements.txt" >frames
     export AWS_ACCESS_KEY_ID=SXTESTUNKNOWN
-    refuses 1 '403.*InvalidAccessKeyId' sx-put --to s3://bkt/other <frames >key
+    refused 1 '403.*InvalidAccessKeyId' sx-put --to s3://bkt/other <frames >key
     hints AWS_ACCESS_KEY_ID
     [ ! -s key ] || fail 'a key'
 }
@@ -411,7 +426,7 @@ rclone_s3_many_small_frames() {
 rclone_s3_missing_bucket() {
     as_s3 "$s3_port"
     sx-encode -0 "$configs/requirements.txt" >frames
-    refuses 1 '404.*NoSuchBucket|NoSuchBucket' sx-put --to s3://nosuch/x <frames >key
+    refused 1 '404.*NoSuchBucket|NoSuchBucket' sx-put --to s3://nosuch/x <frames >key
     hints bucket
     [ ! -s key ] || fail 'a key'
 }
@@ -429,9 +444,9 @@ rclone_s3_picture_gone() {
     put s3://bkt/gone 10M
     rm "$(find "$s3_folder/bkt/gone" -name '*.png' -size +2000k | head -n 1)"
     rclone_looks_again rclone_s3
-    refuses 1 'frame [0-9]+: .*not found' sx-get key >got
+    refused 1 'frame [0-9]+: .*not found' sx-get key >got
     digest=ab$(printf %062d 0)
-    refuses 1 'not found' sx-get "s3://bkt/gone/ab/$digest.png#blake3=$digest" >got
+    refused 1 'not found' sx-get "s3://bkt/gone/ab/$digest.png#blake3=$digest" >got
 }
 
 rclone_s3_short_pictures_are_stored_again() {
@@ -473,12 +488,12 @@ web_wrong_password() { # URL PATTERN
     as_user
     put "$1" 100000
     as_user "$wrong"
-    refuses 1 "$2" sx-put --to "${1}other/" <frames >key.other
+    refused 1 "$2" sx-put --to "${1}other/" <frames >key.other
     hints SX_HTTP_PASSWORD
     [ ! -s key.other ] || fail 'a key'
-    refuses 1 "$2" sx-get key >got
+    refused 1 "$2" sx-get key >got
     unset SX_HTTP_USER SX_HTTP_PASSWORD
-    refuses 1 "$2" sx-put --to "${1}other/" <frames >key.other
+    refused 1 "$2" sx-put --to "${1}other/" <frames >key.other
     hints SX_HTTP_PASSWORD
 }
 
@@ -536,7 +551,7 @@ rclone_webdav_netrc() {
     chmod 600 .netrc
     round_trip "$web/netrc/" 100000
     mv .netrc other
-    refuses 1 401 sx-get key >got
+    refused 1 401 sx-get key >got
     NETRC=$PWD/other comes_back
 }
 
@@ -592,7 +607,7 @@ nginx_token() {
     export SX_HTTP_TOKEN=$secret
     round_trip "$web/token/" 100000
     export SX_HTTP_TOKEN=$wrong
-    refuses 1 401 sx-get key >got
+    refused 1 401 sx-get key >got
     hints SX_HTTP_TOKEN
 }
 
@@ -604,7 +619,7 @@ nginx_too_large() {
     as_user
     random 3M stream
     sx-encode -0 stream >frames
-    refuses 1 '413.*[Tt]oo [Ll]arge' sx-put --to "$web/small/" <frames >key
+    refused 1 '413.*[Tt]oo [Ll]arge' sx-put --to "$web/small/" <frames >key
     hints smaller
     [ ! -s key ] || fail 'a key'
     round_trip "$web/small/" 300000 -W 128 -H 128
@@ -916,8 +931,12 @@ speed() {
     mkdir "$work/seaweedfs"
     seaweedfs_start || return
     check 240 speed_beside_other_tools
-    [ ! -s "$work/speed/said" ] || sed 's/^/# /' "$work/speed/said"
+    stop "${!server[@]}"
     rm -rf "$work/seaweedfs"
+    ports s3_port
+    rclone_s3_start || return
+    check 60 speed_by_jobs
+    [ ! -s "$work/speed/said" ] || sed 's/^/# /' "$work/speed/said"
 }
 
 # The best of two runs of each, in seconds, and what part of the others' time ours is.
@@ -951,6 +970,19 @@ took() { # WHAT COMMAND...
     shift
     "$@"
     printf '%s\t%de-6\n' "$what" $((${EPOCHREALTIME/./} - started)) >>times.tsv
+}
+
+# How much faster many requests at once are, where each of them takes 50 ms more.
+speed_by_jobs() {
+    fault "$s3_port" delay down 50
+    as_s3 "$fault_port"
+    random 1570K stream # 131 pictures
+    sx-encode -0 -W 64 -H 64 stream >frames
+    for jobs in 1 4 16; do
+        took "$jobs" sx-put -j "$jobs" --to "s3://bkt/jobs-$jobs" <frames >key
+    done
+    awk -F '\t' 'NR == 1 { one = $2 } { printf "sx-put -j %-2d             %6.2f s, -j 1 takes %.1f times as long\n", $1, $2, one / $2 }' \
+        times.tsv >>"$work/speed/said"
 }
 
 sx_up() {
