@@ -1,0 +1,1032 @@
+#!/usr/bin/env bash
+# The network stores against real servers, on loopback, in a temporary folder.
+#
+#   PATH=…/target/release:$PATH tests/servers.sh [GROUP...]
+#
+# Prints `ok NAME` or `not ok NAME` for each check, with what it said, and at the end how many passed
+# and failed. Installs what it lacks: a Python venv in $XDG_CACHE_HOME/storagex-servers and, as root,
+# Debian packages. A check is a function that starts with the name of its group; it runs in an empty
+# folder and a process group of its own, with `set -eu`, and nothing that it says may hold a secret.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+configs=$here/servers
+groups=(seaweedfs rclone_s3 rclone_webdav nginx wsgidav copyparty faults haproxy speed)
+# All has to be over after so many seconds, however much hangs.
+time_limit=480
+
+access_key=SXTESTACCESSKEY
+secret=sxtest-secret-bLgYhK0tEdJw # told to servers and programs, and never to be seen in what they say
+wrong=sxtest-wrong-secret-uY3fR1
+export LC_ALL=C
+refuses_said=''
+
+# shellcheck source=/dev/null
+. "$here/scenarios/lib.sh" # fail, refuses, random, flip
+
+## What is installed
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# Installs Debian packages whose commands or files are missing. They start no services.
+packages() { # COMMAND_OR_FILE=PACKAGES...
+    local entry missing=()
+    for entry; do
+        # shellcheck disable=SC2206 # packages are words
+        type -P "${entry%%=*}" >/dev/null || [ -e "${entry%%=*}" ] || missing+=(${entry#*=})
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    printf '# installing %s\n' "${missing[*]}"
+    {
+        as_root apt-get update -qq &&
+            as_root env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}"
+    } >"$work/apt.log" 2>&1 || {
+        sed 's/^/# /' "$work/apt.log"
+        return 1
+    }
+}
+
+# The servers that are on PyPI, and their clients.
+python_packages() {
+    local venv=${XDG_CACHE_HOME:-$HOME/.cache}/storagex-servers
+    if ! cmp -s "$configs/requirements.txt" "$venv/requirements.txt"; then
+        printf '# installing %s\n' "$venv"
+        python3 -c 'import ensurepip' 2>/dev/null || packages no-such-command=python3-venv
+        python3 -m venv --clear "$venv"
+        "$venv/bin/pip" install -q --disable-pip-version-check -r "$configs/requirements.txt"
+        cp "$configs/requirements.txt" "$venv/requirements.txt"
+    fi
+    PATH=$PATH:$venv/bin
+    python=$venv/bin/python
+}
+
+## Servers
+
+declare -A server=() # pid by name
+
+start() { # NAME COMMAND...
+    local name=$1
+    shift
+    "$@" >>"$work/$name.log" 2>&1 </dev/null &
+    server[$name]=$!
+}
+
+stop() { # NAME...
+    local name
+    for name; do
+        [ -n "${server[$name]-}" ] || continue
+        kill "${server[$name]}" 2>/dev/null || :
+    done
+    for name; do
+        [ -n "${server[$name]-}" ] || continue
+        for _ in {1..50}; do
+            kill -0 "${server[$name]}" 2>/dev/null || break
+            sleep 0.1
+        done
+        kill -KILL "${server[$name]}" 2>/dev/null || :
+        wait "${server[$name]}" 2>/dev/null || :
+        unset "server[$name]"
+    done
+}
+
+finish() {
+    local status=$?
+    trap '' INT TERM HUP
+    [ -z "${check_pid-}" ] || kill -KILL -- "-$check_pid" 2>/dev/null || :
+    stop "${!server[@]}"
+    rm -rf "$work"
+    exit "$status"
+}
+
+is_open() { # PORT
+    (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+# Sets each variable to a port that is free, and free 10000 above, which is where SeaweedFS has gRPC.
+ports() { # VARIABLE...
+    local variable
+    for variable; do
+        while is_open "$next_port" || is_open $((next_port + 10000)); do next_port=$((next_port + 1)); done
+        printf -v "$variable" %d "$next_port"
+        next_port=$((next_port + 1))
+    done
+}
+next_port=$((9000 + RANDOM % 8000))
+# shellcheck disable=SC2034 # two of them are used by name
+master_port='' filer_port='' volume_1='' volume_2='' volume_3=''
+s3_port='' web_port='' other_port='' fault_port='' busy_port='' throttled_port='' down_port=''
+
+# Waits until a command succeeds, at most 40 seconds; then that is why the group fails.
+await() { # SERVER COMMAND...
+    local name=$1 deadline=$((SECONDS + 40))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        if [ $SECONDS -ge $deadline ] || ! kill -0 "${server[$name]}" 2>/dev/null; then
+            printf '# %s does not answer:\n' "$name"
+            tail -n 20 "$work/$name.log" | sed 's/^/#   /'
+            return 1
+        fi
+        sleep 0.1
+    done
+}
+
+# Whether a server answers, with whatever status.
+answers() { # URL
+    curl -s -o /dev/null --max-time 3 "$1"
+}
+
+# A configuration of tests/servers with its @NAMES@ filled in.
+configure() { # FILE NAME=VALUE...
+    local file=$1 pair arguments=()
+    shift
+    for pair; do arguments+=(-e "s,@${pair%%=*}@,${pair#*=},g"); done
+    sed "${arguments[@]}" "$configs/$file"
+}
+
+## Checks
+
+passed=0 failed=0
+
+# Runs a check for at most so many seconds. What it says is shown if it fails.
+check() { # SECONDS FUNCTION
+    local name=$2 left=$((time_limit - SECONDS)) status=0 started=$SECONDS log=$work/log
+    local limit=$(($1 < left ? $1 : left))
+    mkdir "$work/check"
+    set -m # a process group of its own
+    (
+        set -euo pipefail
+        cd "$work/check"
+        HOME=$work/check
+        export HOME
+        "$name"
+    ) >"$log" 2>&1 </dev/null &
+    check_pid=$!
+    set +m
+    { # bash has something to say of what is killed
+        while kill -0 "$check_pid"; do
+            if [ $((SECONDS - started)) -ge "$limit" ]; then
+                printf 'FAILED: no end after %d seconds\n' "$limit" >>"$log"
+                kill -KILL -- "-$check_pid"
+            fi
+            sleep 0.05
+        done
+        wait "$check_pid" || status=$?
+    } 2>/dev/null
+    kill -KILL -- "-$check_pid" 2>/dev/null || : # what it has left running
+    check_pid=
+    if tells_secrets "$log" || tells_secrets "$work/check"/key* || tells_secrets "$work/check"/said*; then
+        printf 'FAILED: a secret or a signed URL was told\n' >>"$log"
+        status=1
+    fi
+    if [ "$status" = 0 ]; then
+        passed=$((passed + 1))
+        printf 'ok %s\n' "$name"
+    else
+        failed=$((failed + 1))
+        printf 'not ok %s\n' "$name"
+        tail -n 30 "$log" | cut -c -500 | sed 's/^/#   /'
+    fi
+    rm -rf "$work/check"
+}
+
+tells_secrets() { # FILE...
+    grep -aEq "$secret|$wrong|X-Amz-(Signature|Credential)|Basic |Bearer " "$@" 2>/dev/null
+}
+
+# Runs the checks of a group. If its servers don't start it has failed.
+group() { # NAME
+    mkdir "$work/$1"
+    set +e # and no `if`, in which checks could have no `set -e` of their own
+    "$1"
+    status=$?
+    set -e
+    [ "$status" = 0 ] || {
+        failed=$((failed + 1))
+        printf 'not ok %s\n' "$1"
+    }
+    stop "${!server[@]}"
+    rm -rf "${work:?}/$1"
+}
+
+# What S3 clients are told.
+as_s3() { # PORT [SECRET]
+    export AWS_ENDPOINT_URL=http://127.0.0.1:$1 AWS_REGION=us-east-1
+    export AWS_ACCESS_KEY_ID=$access_key AWS_SECRET_ACCESS_KEY=${2-$secret}
+    export S3_ENDPOINT_URL=$AWS_ENDPOINT_URL # of s5cmd
+}
+
+# What clients of a web server are told.
+as_user() { # [PASSWORD]
+    export SX_HTTP_USER=user SX_HTTP_PASSWORD=${1-$secret}
+}
+
+# Makes `stream`, random bytes, and keeps it in a store; the key is in `key`.
+put() { # STORE BYTES [OPTION_OF_ENCODE...]
+    local store=$1
+    random "$2" stream
+    shift 2
+    sx-encode -0 "$@" stream >frames
+    sx-put --to "$store" <frames >key
+}
+
+# Checks that what `put` kept comes back.
+comes_back() {
+    sx-get key | sx-decode | cmp - stream
+}
+
+round_trip() { # STORE BYTES [OPTION_OF_ENCODE...]
+    put "$@"
+    comes_back
+}
+
+# Checks that putting `frames` again gives the same key and doesn't change what LIST shows.
+put_again_changes_nothing() { # STORE LIST...
+    local store=$1
+    shift
+    "$@" >before
+    sleep 1.1 # times may be of whole seconds
+    sx-put --to "$store" <frames >key.again
+    cmp key key.again
+    "$@" >after
+    cmp before after
+}
+
+# The files below a folder, with sizes and times.
+files() { # FOLDER
+    find "$1" -type f -printf '%P %s %T@\n' | sort
+}
+
+# Cuts short the pictures below a folder but for one, as some servers do with what they get of an
+# upload that is cut.
+cut_short() { # FOLDER
+    find "$1" -name '*.png' | sort | tail -n +2 | xargs -r truncate -s 1000
+}
+
+# `refuses`, and what was said is searched for secrets later.
+refused() { # STATUS PATTERN COMMAND...
+    refuses "$@"
+    printf '%s\n' "$refuses_said" >>said.refused
+}
+
+## SeaweedFS: a master, three volume servers that keep everything twice, a filer, S3
+
+seaweedfs() {
+    seaweedfs_start || return
+    check 20 seaweedfs_wrong_secret
+    check 20 seaweedfs_unknown_key
+    check 60 seaweedfs_second_run_sends_nothing
+    check 60 seaweedfs_uploads_flipped
+    check 150 seaweedfs_gigabyte_while_a_volume_server_dies
+}
+
+seaweedfs_start() {
+    local i folder=$work/seaweedfs
+    mkdir -p "$folder/"{master,filer,1,2,3}
+    ports master_port filer_port s3_port volume_1 volume_2 volume_3
+    cat >"$folder/identities.json" <<END
+{"identities": [{"name": "admin", "credentials": [{"accessKey": "$access_key", "secretKey": "$secret"}],
+  "actions": ["Admin", "Read", "List", "Tagging", "Write"]}]}
+END
+    start weed_master weed master -ip=127.0.0.1 -ip.bind=127.0.0.1 -port="$master_port" -peers=none \
+        -mdir="$folder/master" -defaultReplication=001 -volumeSizeLimitMB=64 -telemetry=false
+    for i in 1 2 3; do
+        local port=volume_$i
+        start "weed_volume_$i" weed volume -ip=127.0.0.1 -ip.bind=127.0.0.1 -port="${!port}" -max=80 \
+            -dir="$folder/$i" -mserver="127.0.0.1:$master_port" -dataCenter=dc1 -rack=r1
+    done
+    start weed_filer weed filer -ip=127.0.0.1 -ip.bind=127.0.0.1 -port="$filer_port" \
+        -master="127.0.0.1:$master_port" -defaultReplicaPlacement=001 -defaultStoreDir="$folder/filer"
+    start weed_s3 weed s3 -ip.bind=127.0.0.1 -port="$s3_port" -port.iceberg=0 -port.lance=0 \
+        -filer="127.0.0.1:$filer_port" -config="$folder/identities.json"
+    await weed_s3 seaweedfs_stores
+}
+
+# Whether the cluster has come together: S3 makes a bucket of the first object.
+seaweedfs_stores() {
+    (as_s3 "$s3_port" && timeout 5 s5cmd --retry-count 0 pipe s3://bkt/first <"$configs/requirements.txt")
+}
+
+seaweedfs_gigabyte_while_a_volume_server_dies() {
+    as_s3 "$s3_port"
+    random 1G stream
+    (sx-encode -0 stream | sx-put --to s3://bkt/gigabyte >key) &
+    upload=$!
+    until [ "$(du -sm "$work/seaweedfs/2" | cut -f 1)" -gt 200 ]; do
+        kill -0 "$upload" || fail 'the upload has ended before it had begun'
+        sleep 0.1
+    done
+    [ ! -s key ] || fail 'the upload has ended too soon for a server to die under it'
+    kill -KILL "${server[weed_volume_2]}"
+    wait "$upload" || fail 'no upload'
+    ! is_open "$volume_2" || fail 'the server is alive'
+    comes_back
+}
+
+seaweedfs_wrong_secret() {
+    s3_wrong_secret "$s3_port"
+}
+
+seaweedfs_unknown_key() {
+    s3_unknown_key "$s3_port"
+}
+
+seaweedfs_second_run_sends_nothing() {
+    as_s3 "$s3_port"
+    round_trip s3://bkt/twice 20M
+    put_again_changes_nothing s3://bkt/twice s5cmd ls 's3://bkt/twice/*'
+}
+
+# Of pictures that come to the server with a bit flipped no key is made, or one that brings them back:
+# the server checks their checksum.
+seaweedfs_uploads_flipped() {
+    fault "$s3_port" flip up 1000000
+    as_s3 "$fault_port"
+    if put s3://bkt/flipped 30M -W 256 -H 256 2>said; then
+        harmed
+        as_s3 "$s3_port"
+        comes_back
+    else
+        grep '^sx-put: error: ' said
+        [ ! -s key ] || fail 'a key'
+    fi
+}
+
+## What S3 servers have in common
+
+# Checks that the hint of what `refuses` saw names something.
+hints() { # PATTERN
+    printf '%s\n' "$refuses_said" | grep -Eq "hint: .*($1)" || fail "expected a hint at $1: $refuses_said"
+}
+
+s3_wrong_secret() { # PORT
+    as_s3 "$1"
+    put s3://bkt/secret 100000
+    export AWS_SECRET_ACCESS_KEY=$wrong RUST_LOG=trace RUST_BACKTRACE=1
+    refused 1 '403.*SignatureDoesNotMatch' sx-put --to s3://bkt/other <frames >key.other
+    hints AWS_SECRET_ACCESS_KEY
+    [ ! -s key.other ] || fail 'a key'
+    refused 1 '403.*SignatureDoesNotMatch' sx-get key >got
+    hints AWS_SECRET_ACCESS_KEY
+}
+
+s3_unknown_key() { # PORT
+    as_s3 "$1"
+    sx-encode -0 "$configs/requirements.txt" >frames
+    export AWS_ACCESS_KEY_ID=SXTESTUNKNOWN
+    refused 1 '403.*InvalidAccessKeyId' sx-put --to s3://bkt/other <frames >key
+    hints AWS_ACCESS_KEY_ID
+    [ ! -s key ] || fail 'a key'
+}
+
+## rclone serve s3: a folder, in which buckets are folders
+
+rclone_s3() {
+    ports s3_port
+    rclone_s3_start || return
+    check 60 rclone_s3_round_trip
+    check 60 rclone_s3_many_small_frames
+    check 20 rclone_s3_missing_bucket
+    check 20 rclone_s3_wrong_secret
+    check 20 rclone_s3_unknown_key
+    check 20 rclone_s3_picture_gone
+    check 30 rclone_s3_short_pictures_are_stored_again
+    check 30 rclone_s3_second_run_sends_nothing
+    check 20 rclone_s3_profile
+}
+
+rclone_s3_start() { # on $s3_port
+    s3_folder=$work/rclone_s3.data
+    mkdir -p "$s3_folder/bkt"
+    start rclone_s3 rclone serve s3 --addr "127.0.0.1:$s3_port" --auth-key "$access_key,$secret" "$s3_folder"
+    await rclone_s3 answers "http://127.0.0.1:$s3_port/"
+}
+
+# Makes rclone forget what it knows of its folder.
+rclone_looks_again() { # SERVER
+    kill -HUP "${server[$1]}"
+    sleep 0.5
+}
+
+rclone_s3_round_trip() {
+    as_s3 "$s3_port"
+    round_trip s3://bkt 20M
+    grep -Ex 's3://bkt/[0-9a-f]{2}/[0-9a-f]{64}\.png#blake3=[0-9a-f]{64}' key
+    sx-get --check key
+    sx-get --info key
+}
+
+rclone_s3_many_small_frames() {
+    as_s3 "$s3_port"
+    round_trip s3://bkt/deep/prefix 5M -W 64 -H 64
+    grep '^s3://bkt/deep/prefix/../' key
+}
+
+rclone_s3_missing_bucket() {
+    as_s3 "$s3_port"
+    sx-encode -0 "$configs/requirements.txt" >frames
+    refused 1 '404.*NoSuchBucket|NoSuchBucket' sx-put --to s3://nosuch/x <frames >key
+    hints bucket
+    [ ! -s key ] || fail 'a key'
+}
+
+rclone_s3_wrong_secret() {
+    s3_wrong_secret "$s3_port"
+}
+
+rclone_s3_unknown_key() {
+    s3_unknown_key "$s3_port"
+}
+
+rclone_s3_picture_gone() {
+    as_s3 "$s3_port"
+    put s3://bkt/gone 10M
+    rm "$(find "$s3_folder/bkt/gone" -name '*.png' -size +2000k | head -n 1)"
+    rclone_looks_again rclone_s3
+    refused 1 'frame [0-9]+: .*not found' sx-get key >got
+    digest=ab$(printf %062d 0)
+    refused 1 'not found' sx-get "s3://bkt/gone/ab/$digest.png#blake3=$digest" >got
+}
+
+rclone_s3_short_pictures_are_stored_again() {
+    as_s3 "$s3_port"
+    put s3://bkt/short 10M
+    cut_short "$s3_folder/bkt/short"
+    rclone_looks_again rclone_s3
+    sx-put --to s3://bkt/short <frames >key
+    comes_back
+}
+
+rclone_s3_second_run_sends_nothing() {
+    as_s3 "$s3_port"
+    round_trip s3://bkt/twice 10M
+    put_again_changes_nothing s3://bkt/twice files "$s3_folder/bkt/twice"
+}
+
+rclone_s3_profile() {
+    mkdir .aws
+    printf '[other]\naws_access_key_id = %s\naws_secret_access_key = %s\n' "$access_key" "$secret" >.aws/credentials
+    printf '[profile other]\nregion = us-east-1\nendpoint_url = http://127.0.0.1:%s\n' "$s3_port" >.aws/config
+    export AWS_PROFILE=other
+    round_trip s3://bkt/profile 100000
+}
+
+## What web servers have in common
+
+web_round_trip() { # URL
+    as_user
+    round_trip "$1" 20M
+    grep -Ex "$1[0-9a-f]{2}/[0-9a-f]{64}\.png#blake3=[0-9a-f]{64}" key
+    sx-get --check key
+    sx-get --info key
+    head -c 100 stream | sx-encode -0 | sx-put --to "$1" >key.other # into folders that are there
+    sx-get key.other | sx-decode | cmp -n 100 - stream
+}
+
+web_wrong_password() { # URL PATTERN
+    as_user
+    put "$1" 100000
+    as_user "$wrong"
+    refused 1 "$2" sx-put --to "${1}other/" <frames >key.other
+    hints SX_HTTP_PASSWORD
+    [ ! -s key.other ] || fail 'a key'
+    refused 1 "$2" sx-get key >got
+    unset SX_HTTP_USER SX_HTTP_PASSWORD
+    refused 1 "$2" sx-put --to "${1}other/" <frames >key.other
+    hints SX_HTTP_PASSWORD
+}
+
+web_second_run_sends_nothing() { # URL FOLDER
+    as_user
+    round_trip "$1" 10M
+    put_again_changes_nothing "$1" files "$2"
+}
+
+web_short_pictures_are_stored_again() { # URL FOLDER
+    as_user
+    put "$1" 10M
+    cut_short "$2"
+    [ -z "${server[rclone_webdav]-}" ] || rclone_looks_again rclone_webdav
+    sx-put --to "$1" <frames >key
+    comes_back
+}
+
+## rclone serve webdav
+
+rclone_webdav() {
+    ports web_port
+    rclone_webdav_start || return
+    check 60 rclone_webdav_round_trip
+    check 60 rclone_webdav_many_small_frames
+    check 20 rclone_webdav_wrong_password
+    check 20 rclone_webdav_netrc
+    check 30 rclone_webdav_second_run_sends_nothing
+    check 30 rclone_webdav_short_pictures_are_stored_again
+}
+
+rclone_webdav_start() { # on $web_port
+    web_folder=$work/rclone_webdav.data
+    web=http://127.0.0.1:$web_port
+    mkdir -p "$web_folder"
+    start rclone_webdav rclone serve webdav --addr "127.0.0.1:$web_port" --user user --pass "$secret" "$web_folder"
+    await rclone_webdav answers "$web/"
+}
+
+rclone_webdav_round_trip() {
+    web_round_trip "$web/new/folder/"
+}
+
+rclone_webdav_many_small_frames() {
+    as_user
+    round_trip "$web/small/" 2M -W 64 -H 64
+}
+
+rclone_webdav_wrong_password() {
+    web_wrong_password "$web/wrong/" 401
+}
+
+rclone_webdav_netrc() {
+    printf 'machine elsewhere.example login nobody password nothing\nmachine 127.0.0.1\n  login user\n  password %s\n' "$secret" >.netrc
+    chmod 600 .netrc
+    round_trip "$web/netrc/" 100000
+    mv .netrc other
+    refused 1 401 sx-get key >got
+    NETRC=$PWD/other comes_back
+}
+
+rclone_webdav_second_run_sends_nothing() {
+    web_second_run_sends_nothing "$web/twice/" "$web_folder/twice"
+}
+
+rclone_webdav_short_pictures_are_stored_again() {
+    web_short_pictures_are_stored_again "$web/short/" "$web_folder/short"
+}
+
+## nginx
+
+nginx() {
+    nginx_start || return
+    check 60 nginx_round_trip
+    check 60 nginx_missing_folders_are_500
+    check 20 nginx_wrong_password
+    check 20 nginx_token
+    check 30 nginx_second_run_sends_nothing
+    check 20 nginx_too_large
+    check 90 nginx_throttled
+    check 60 nginx_redirects
+    check 20 nginx_redirect_of_uploads_to_another_host
+    check 20 nginx_redirect_of_downloads_to_another_host
+}
+
+nginx_start() {
+    local folder=$work/nginx
+    ports web_port other_port
+    web=http://127.0.0.1:$web_port
+    mkdir -p "$folder/www/"{dav,strict,small,throttled,mirrored,token,away}
+    printf 'user:{PLAIN}%s\n' "$secret" >"$folder/users"
+    configure nginx.conf ROOT="$folder" PORT="$web_port" OTHER="$other_port" PASSWORD="$secret" >"$folder/nginx.conf"
+    start nginx "$(type -P nginx)" -c "$folder/nginx.conf" -p "$folder" -e "$folder/error.log"
+    await nginx answers "$web/"
+}
+
+nginx_round_trip() {
+    web_round_trip "$web/dav/"
+}
+
+nginx_missing_folders_are_500() {
+    web_round_trip "$web/strict/new/folder/"
+    grep "^$web_port 500 PUT /strict/" "$work/nginx/seen.log" >/dev/null
+}
+
+nginx_wrong_password() {
+    web_wrong_password "$web/dav/wrong/" 401
+}
+
+nginx_token() {
+    export SX_HTTP_TOKEN=$secret
+    round_trip "$web/token/" 100000
+    export SX_HTTP_TOKEN=$wrong
+    refused 1 401 sx-get key >got
+    hints SX_HTTP_TOKEN
+}
+
+nginx_second_run_sends_nothing() {
+    web_second_run_sends_nothing "$web/dav/twice/" "$work/nginx/www/dav/twice"
+}
+
+nginx_too_large() {
+    as_user
+    random 3M stream
+    sx-encode -0 stream >frames
+    refused 1 '413.*[Tt]oo [Ll]arge' sx-put --to "$web/small/" <frames >key
+    hints smaller
+    [ ! -s key ] || fail 'a key'
+    round_trip "$web/small/" 300000 -W 128 -H 128
+}
+
+nginx_throttled() {
+    as_user
+    round_trip "$web/throttled/" 200000 -W 64 -H 64
+    grep "^$web_port 429 " "$work/nginx/seen.log" >/dev/null || fail 'nothing was throttled'
+}
+
+# 307 and 308 keep method and body. So may 301 and 302, or they are refused.
+nginx_redirects() {
+    as_user
+    for status in 307 308; do
+        round_trip "$web/moved/$status/" 10M
+        grep -q "^$web_port 201 PUT /dav/moved/$status/" "$work/nginx/seen.log"
+    done
+    for status in 301 302; do
+        if sx-put --to "$web/moved/$status/" <frames >key 2>said; then
+            comes_back
+        else
+            grep -E "error: .*(redirect|$status)" said
+        fi
+    done
+}
+
+nginx_redirect_of_uploads_to_another_host() {
+    as_user
+    random 100000 stream
+    sx-encode -0 stream >frames
+    if sx-put --to "$web/away/" <frames >key 2>said; then
+        comes_back
+    else
+        grep -E 'error: .*redirect' said
+    fi
+    no_password_went_elsewhere
+}
+
+nginx_redirect_of_downloads_to_another_host() {
+    as_user
+    round_trip "$web/mirrored/" 100000
+    grep -q "^$other_port 200 GET /mirrored/" "$work/nginx/seen.log" || fail 'no redirect'
+    no_password_went_elsewhere
+}
+
+no_password_went_elsewhere() {
+    ! grep "^$other_port .*authorization=." "$work/nginx/seen.log" | grep -v 'authorization=-$' >/dev/null ||
+        fail 'the other host got the password'
+}
+
+## wsgidav: keeps what it got of an upload that was cut, and says 201
+
+wsgidav() {
+    ports web_port
+    wsgidav_start || return
+    check 60 wsgidav_round_trip
+    check 20 wsgidav_wrong_password
+    check 30 wsgidav_second_run_sends_nothing
+    check 30 wsgidav_short_pictures_are_stored_again
+}
+
+wsgidav_start() { # on $web_port
+    web_folder=$work/wsgidav.data
+    web=http://127.0.0.1:$web_port
+    mkdir -p "$web_folder"
+    configure wsgidav.json ROOT="$web_folder" PORT="$web_port" PASSWORD="$secret" >"$work/wsgidav.json"
+    start wsgidav "$(type -P wsgidav)" -c "$work/wsgidav.json"
+    await wsgidav answers "$web/"
+}
+
+wsgidav_round_trip() {
+    web_round_trip "$web/new/folder/"
+}
+
+wsgidav_wrong_password() {
+    web_wrong_password "$web/wrong/" 401
+}
+
+wsgidav_second_run_sends_nothing() {
+    web_second_run_sends_nothing "$web/twice/" "$web_folder/twice"
+}
+
+wsgidav_short_pictures_are_stored_again() {
+    web_short_pictures_are_stored_again "$web/short/" "$web_folder/short"
+}
+
+## copyparty: stores a second PUT of a name under another name, and says so in Location
+
+copyparty() {
+    copyparty_start || return
+    check 60 copyparty_round_trip
+    check 20 copyparty_wrong_password
+    check 30 copyparty_second_run_sends_nothing
+    check 30 copyparty_stores_elsewhere
+}
+
+copyparty_start() {
+    web_folder=$work/copyparty/data
+    ports web_port
+    web=http://127.0.0.1:$web_port
+    mkdir -p "$web_folder"
+    start copyparty env HOME="$work/copyparty" "$(type -P copyparty)" -i 127.0.0.1 -p "$web_port" -a "user:$secret" \
+        -v "$web_folder::rwmd,user" --no-thumb -q
+    await copyparty answers "$web/"
+}
+
+copyparty_round_trip() {
+    web_round_trip "$web/new/folder/"
+}
+
+copyparty_wrong_password() {
+    web_wrong_password "$web/wrong/" "HTTP 40[13]"
+}
+
+copyparty_second_run_sends_nothing() {
+    web_second_run_sends_nothing "$web/twice/" "$web_folder/twice"
+}
+
+# Pictures that were cut short stay what they are, and new ones have other names: an error, or a key
+# that brings all of it back.
+copyparty_stores_elsewhere() {
+    as_user
+    put "$web/elsewhere/" 10M
+    cut_short "$web_folder/elsewhere"
+    if sx-put --to "$web/elsewhere/" <frames >key 2>said; then
+        comes_back
+    else
+        grep -E 'error: .*(stored as|elsewhere|another name)' said
+        [ ! -s key ] || fail 'a key'
+    fi
+}
+
+## Faults on the way, by a proxy
+
+faults() {
+    ports s3_port
+    rclone_s3_start || return
+    ports web_port
+    wsgidav_start || return
+    webdav_port=$web_port
+    ports web_port
+    rclone_webdav_start || return
+    check 60 faults_connections_are_reused
+    check 60 faults_uploads_cut_s3
+    check 60 faults_uploads_cut_rclone_webdav
+    check 60 faults_uploads_cut_wsgidav
+    check 60 faults_answers_lost_s3
+    check 60 faults_answers_lost_wsgidav
+    check 60 faults_downloads_cut
+    check 60 faults_bits_flipped
+    check 60 faults_silence
+    check 110 faults_downloads_that_never_end
+}
+
+# Starts a proxy before a server, within a check: it ends with it.
+fault() { # PORT WHAT WAY N
+    ports fault_port
+    "$python" "$configs/proxy.py" "$fault_port" "$1" "$2" "$3" "$4" >harm &
+    until is_open "$fault_port"; do sleep 0.05; done
+}
+
+# Checks that the proxy has done harm, and so that something was survived.
+harmed() {
+    grep -qv connection harm || fail 'no harm was done'
+}
+
+# 54 pictures, 8 at once: a few more connections than that, and not one for each request.
+faults_connections_are_reused() {
+    fault "$s3_port" cut up 1000000000
+    as_s3 "$fault_port"
+    round_trip s3://bkt/reused 10M -W 256 -H 256
+    [ "$(grep -c connection harm)" -le 30 ] || fail "S3: $(grep -c connection harm) connections"
+    fault "$web_port" cut up 1000000000
+    as_user
+    round_trip "http://127.0.0.1:$fault_port/reused/" 10M -W 256 -H 256
+    [ "$(grep -c connection harm)" -le 30 ] || fail "rclone WebDAV: $(grep -c connection harm) connections"
+    fault "$webdav_port" cut up 1000000000
+    round_trip "http://127.0.0.1:$fault_port/reused/" 10M -W 256 -H 256
+    [ "$(grep -c connection harm)" -le 30 ] || fail "wsgidav: $(grep -c connection harm) connections"
+}
+
+# What comes of uploads that are cut: rclone keeps their first part, wsgidav says 201 to it.
+faults_uploads_cut_s3() {
+    fault "$s3_port" cut up 1000000
+    as_s3 "$fault_port"
+    put s3://bkt/cut 10M -W 256 -H 256
+    harmed
+    as_s3 "$s3_port"
+    comes_back
+}
+
+faults_uploads_cut_rclone_webdav() {
+    fault "$web_port" cut up 1000000
+    as_user
+    round_trip "http://127.0.0.1:$fault_port/cut/" 10M -W 256 -H 256
+    harmed
+}
+
+faults_uploads_cut_wsgidav() {
+    fault "$webdav_port" cut up 1000000
+    as_user
+    round_trip "http://127.0.0.1:$fault_port/cut/" 10M -W 256 -H 256
+    harmed
+}
+
+# The server has stored the picture, and nobody is told.
+faults_answers_lost_s3() {
+    fault "$s3_port" swallow down 20
+    as_s3 "$fault_port"
+    put s3://bkt/lost 5M -W 256 -H 256
+    harmed
+    as_s3 "$s3_port"
+    comes_back
+}
+
+faults_answers_lost_wsgidav() {
+    fault "$webdav_port" swallow down 20
+    as_user
+    put "http://127.0.0.1:$fault_port/lost/" 5M -W 256 -H 256
+    harmed
+    sed -i "s/:$fault_port/:$webdav_port/" key
+    comes_back
+}
+
+faults_downloads_cut() {
+    as_s3 "$s3_port"
+    put s3://bkt/downloads 10M -W 256 -H 256
+    fault "$s3_port" cut down 1000000
+    as_s3 "$fault_port"
+    comes_back
+    harmed
+}
+
+faults_bits_flipped() {
+    as_s3 "$s3_port"
+    put s3://bkt/flipped 10M -W 256 -H 256
+    fault "$s3_port" flip down 1000000
+    as_s3 "$fault_port"
+    comes_back
+    harmed
+}
+
+faults_silence() {
+    fault "$s3_port" pause up 500000
+    as_s3 "$fault_port"
+    put s3://bkt/silence 10M
+    harmed
+    fault "$s3_port" pause down 500000
+    as_s3 "$fault_port"
+    comes_back
+    harmed
+}
+
+faults_downloads_that_never_end() {
+    as_s3 "$s3_port"
+    put s3://bkt/never 12M
+    fault "$s3_port" hang down 9000000
+    as_s3 "$fault_port"
+    comes_back
+    harmed
+}
+
+## HAProxy
+
+haproxy() {
+    ports s3_port
+    rclone_s3_start || return
+    ports busy_port throttled_port down_port
+    configure haproxy.cfg BUSY="$busy_port" THROTTLED="$throttled_port" DOWN="$down_port" TARGET="$s3_port" \
+        >"$work/haproxy.cfg"
+    start haproxy "$(type -P haproxy)" -db -f "$work/haproxy.cfg"
+    await haproxy answers "http://127.0.0.1:$busy_port/" || return
+    check 90 haproxy_busy
+    check 60 haproxy_retry_after
+    check 110 haproxy_down
+}
+
+haproxy_busy() {
+    as_s3 "$busy_port"
+    round_trip s3://bkt/busy 5M -W 256 -H 256
+}
+
+haproxy_retry_after() {
+    as_s3 "$throttled_port"
+    random 5M stream
+    sx-encode -0 stream >frames
+    started=$SECONDS
+    sx-put --to s3://bkt/throttled <frames >key 2>said
+    [ $((SECONDS - started)) -ge 2 ] || fail 'Retry-After was not obeyed'
+    grep '429.* 2 ' said || fail 'it was not said'
+    comes_back
+}
+
+# It is given up, and says how often and for how long it was tried.
+haproxy_down() {
+    as_s3 "$down_port"
+    sx-encode -0 "$configs/requirements.txt" >frames
+    status=0
+    sx-put --to s3://bkt/down <frames >key 2>said || status=$?
+    [ "$status" = 1 ] || fail "status $status"
+    grep -E '^sx-put: error: .*s3://bkt/down.*tries.*503' said
+    [ ! -s key ] || fail 'a key'
+}
+
+## How long it takes, beside other tools
+
+speed() {
+    mkdir "$work/seaweedfs"
+    seaweedfs_start || return
+    check 240 speed_beside_other_tools
+    stop "${!server[@]}"
+    rm -rf "$work/seaweedfs"
+    ports s3_port
+    rclone_s3_start || return
+    check 60 speed_by_jobs
+    [ ! -s "$work/speed/said" ] || sed 's/^/# /' "$work/speed/said"
+}
+
+# The best of two runs of each, in seconds, and what part of the others' time ours is.
+speed_beside_other_tools() {
+    as_s3 "$s3_port"
+    export RCLONE_CONFIG_STORE_TYPE=s3 RCLONE_CONFIG_STORE_PROVIDER=SeaweedFS RCLONE_CONFIG_STORE_ENV_AUTH=true
+    export RCLONE_CONFIG_STORE_ENDPOINT=$AWS_ENDPOINT_URL RCLONE_CONFIG_STORE_REGION=us-east-1
+    random 1G stream
+    for _ in 1 2; do
+        took 'sx-encode -0 | sx-put' sx_up
+        took 'rclone rcat' rclone -q rcat store:bkt/rclone <stream
+        took 's5cmd pipe' s5cmd pipe s3://bkt/s5cmd <stream
+    done
+    for _ in 1 2; do
+        took 'sx-get | sx-decode' comes_back
+        took 'rclone cat' rclone_back
+    done
+    awk -F '\t' '
+        !($1 in best) { name[++n] = $1 }
+        !($1 in best) || $2 < best[$1] { best[$1] = $2 }
+        END {
+            for (i = 1; i <= n; i++) {
+                if (name[i] ~ /^sx-/) ours = best[name[i]]
+                printf "%-24s %6.2f s, ours is %.2f of it\n", name[i], best[name[i]], ours / best[name[i]]
+            }
+        }' times.tsv >"$work/speed/said"
+}
+
+took() { # WHAT COMMAND...
+    local what=$1 started=${EPOCHREALTIME/./}
+    shift
+    "$@"
+    printf '%s\t%de-6\n' "$what" $((${EPOCHREALTIME/./} - started)) >>times.tsv
+}
+
+# How much faster many requests at once are, where each of them takes 50 ms more.
+speed_by_jobs() {
+    fault "$s3_port" delay down 50
+    as_s3 "$fault_port"
+    random 1570K stream # 131 pictures
+    sx-encode -0 -W 64 -H 64 stream >frames
+    for jobs in 1 4 16; do
+        took "$jobs" sx-put -j "$jobs" --to "s3://bkt/jobs-$jobs" <frames >key
+    done
+    awk -F '\t' 'NR == 1 { one = $2 } { printf "sx-put -j %-2d             %6.2f s, -j 1 takes %.1f times as long\n", $1, $2, one / $2 }' \
+        times.tsv >>"$work/speed/said"
+}
+
+sx_up() {
+    sx-encode -0 <stream | sx-put --to "s3://bkt/speed-$RANDOM" >key
+}
+
+rclone_back() {
+    rclone cat store:bkt/rclone | cmp - stream
+}
+
+## All of it
+
+for name; do
+    case " ${groups[*]} " in
+        *" $name "*) ;;
+        *)
+            printf 'servers.sh: error: no group %s, expected some of: %s\n' "$name" "${groups[*]}" >&2
+            exit 2
+            ;;
+    esac
+done
+[ $# -gt 0 ] || set -- "${groups[@]}"
+
+for program in sx-encode sx-decode sx-put sx-get; do
+    type -P "$program" >/dev/null || {
+        printf 'servers.sh: error: no %s, expected it on PATH\n' "$program" >&2
+        exit 2
+    }
+done
+
+work=$(mktemp -d)
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+PATH=$PATH:/usr/sbin:/sbin
+packages curl=curl python3='python3 python3-venv'
+python_packages
+case " $* " in *' nginx '*) packages /usr/lib/nginx/modules/ngx_http_dav_ext_module.so='nginx-extras libnginx-mod-http-dav-ext' ;; esac
+case " $* " in *' haproxy '*) packages haproxy=haproxy ;; esac
+unset "${!AWS_@}" "${!SX_@}" "${!RCLONE_@}" NETRC http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
+export RCLONE_CONFIG=''
+
+for name; do group "$name"; done
+
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" = 0 ]
