@@ -70,6 +70,8 @@ pub struct Answer {
     /// Where it came from, after redirects.
     pub url: Url,
     body: ureq::Body,
+    /// The body as text, where it has been read already.
+    text: Option<String>,
 }
 
 /// Why a try failed, and what is to be done about it.
@@ -137,6 +139,9 @@ impl Answer {
 
     /// The body as text, up to a mebibyte; what isn't UTF-8 is replaced.
     pub fn text(&mut self) -> std::result::Result<String, Fault> {
+        if let Some(text) = &self.text {
+            return Ok(text.clone());
+        }
         let body = self.body.with_config().limit(TEXT).lossy_utf8(true);
         body.read_to_string().map_err(fault)
     }
@@ -297,12 +302,18 @@ impl Http {
             false => self.agent.run(head.map(|()| ask.body)),
         };
         let (head, body) = answer.map_err(fault)?.into_parts();
-        Ok(Answer {
+        let mut answer = Answer {
             status: head.status,
             headers: head.headers,
             url: url.clone(),
             body,
-        })
+            text: None,
+        };
+        if !reads(method) {
+            // To its end, so that the connection can be used again.
+            answer.text = Some(answer.text()?);
+        }
+        Ok(answer)
     }
 }
 

@@ -102,12 +102,16 @@ impl S3 {
             return Ok(());
         }
         let (fault, said) = refused(&mut answer)?;
+        let code = said.split(':').next().unwrap_or_default();
+        let damaged = matches!(
+            code,
+            "BadDigest" | "IncompleteBody" | "XAmzContentChecksumMismatch"
+        );
         let unknown = matches!(answer.status.as_u16(), 400 | 501) && said.contains("checksum");
-        if unknown && self.checksums.swap(false, Ordering::Relaxed) {
-            return Err(Fault::transient(Kind::Refused {
-                status: answer.status.as_u16(),
-                said,
-            }));
+        let again = damaged || unknown && self.checksums.swap(false, Ordering::Relaxed);
+        if again {
+            let status = answer.status.as_u16();
+            return Err(Fault::transient(Kind::Refused { status, said }));
         }
         Err(fault)
     }

@@ -7,7 +7,9 @@ use crate::error::{Error, Kind, Result};
 use crate::key::{Digest, Location};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use std::collections::HashSet;
 use std::io::Read;
+use std::sync::{Mutex, MutexGuard};
 use std::time::SystemTime;
 use ureq::http::Method;
 use url::Url;
@@ -23,6 +25,8 @@ pub struct Web {
     base: Url,
     /// The value of `Authorization` for the origin of `base`.
     secret: Option<String>,
+    /// The folders that have been made.
+    made: Mutex<HashSet<Url>>,
 }
 
 impl Web {
@@ -33,6 +37,7 @@ impl Web {
             http: Http::new(config),
             base,
             secret,
+            made: Mutex::default(),
         })
     }
 
@@ -93,15 +98,23 @@ impl Web {
             folders.push(above.clone());
             folder = above;
         }
-        for folder in folders.iter().rev() {
+        for folder in folders.into_iter().rev() {
+            if self.made().contains(&folder) {
+                continue;
+            }
             let answer = self
                 .http
-                .exchange(&self.ask(mkcol.clone(), folder, &[], &[]))?;
+                .exchange(&self.ask(mkcol.clone(), &folder, &[], &[]))?;
             if answer.is_transient() {
                 return Err(answer.refused(""));
             }
+            self.made().insert(folder);
         }
         Ok(())
+    }
+
+    fn made(&self) -> MutexGuard<'_, HashSet<Url>> {
+        self.made.lock().expect("internal error: a worker panicked")
     }
 
     /// Checks that what was answered to an upload is so.
