@@ -137,12 +137,19 @@ fn hint(kind: &Kind) -> Option<String> {
         Kind::WrongKind("a frame of an index, expected data") => {
             "sx-get KEY brings back the data that an index is of".into()
         }
+        Kind::WrongKind("a frame of data, expected an index") => {
+            "a key of one frame, as --keys and --list print it, brings back no stream".into()
+        }
         Kind::Conflict(_) => "sort the files of one stream at a time".into(),
         Kind::NotPositioned => "the order of such frames is in their index only".into(),
         Kind::Size(_) => "-W and -H set width and height of a frame".into(),
         Kind::Name(_) => "--name gives a shorter one".into(),
         Kind::Key(_) => {
             "a key is the line that sx-put printed; a file of keys can be given by its path".into()
+        }
+        // Where it isn't the name that is wrong, but a login, a variable or a file, that is named.
+        Kind::Store(what) if !what.starts_with("store") && !what.starts_with("no store") => {
+            return None;
         }
         Kind::Store(_) => "--to names the store, or SX_STORE; a folder here is written ./NAME".into(),
         Kind::Usage(_) => format!("{PROGRAM} --help shows the options"),

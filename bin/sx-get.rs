@@ -5,7 +5,7 @@ mod common;
 use clap::Parser;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::process::ExitCode;
 use storagex::get::{Info, Options};
@@ -111,8 +111,15 @@ const MOST_KEYS: u64 = 16 << 20;
 
 /// The keys in a file, one a line; there must be one.
 fn parse(name: &str, file: File) -> Result<Vec<Key>> {
-    let text = std::io::read_to_string(file.take(MOST_KEYS))
-        .map_err(|e| Error::io("cannot read keys", e).at(name))?;
+    let text = std::io::read_to_string(file.take(MOST_KEYS)).map_err(|e| {
+        match e.kind() {
+            ErrorKind::InvalidData => Error::from(Kind::Key(
+                "bytes that are no text, expected keys, one a line".into(),
+            )),
+            _ => Error::io("cannot read keys", e),
+        }
+        .at(name)
+    })?;
     let keys: Result<Vec<Key>> = (text.lines().map(str::trim_ascii).zip(1..))
         .filter(|(line, _)| !line.is_empty() && !line.starts_with('#'))
         .map(|(line, n)| {

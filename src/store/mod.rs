@@ -130,7 +130,8 @@ fn open_dir(path: &Path) -> Result<Arc<dyn Store>> {
 fn open_s3(path: &str, config: &Config) -> Result<Arc<dyn Store>> {
     let (bucket, prefix) = path.split_once('/').unwrap_or((path, ""));
     let prefix = prefix.trim_matches('/');
-    Location::from_bucket(bucket, prefix)?;
+    let bad = |e: Error| Error::from(Kind::Store("store".into())).because(e);
+    Location::from_bucket(bucket, prefix).map_err(bad)?;
     Ok(Arc::new(S3::new(bucket, prefix, config)?))
 }
 
@@ -169,6 +170,10 @@ mod tests {
             "file:",
             "FILE:/x",
             "c:x/y",
+            "s3://",
+            "s3:///x",
+            "http://",
+            "http://host/x",
         ] {
             let error = open(bad.as_ref(), &Config::default()).err().expect(bad);
             assert!(matches!(error.kind(), Kind::Store(_)), "{bad}: {error}");

@@ -23,3 +23,10 @@ sx-put --to with/slash <frames | sx-get | cmp - frames
     unset HOME
     refuses 2 'no store' sx-put <frames
 )
+
+sx-encode </dev/null >frames
+for name in s3:// http://host/x file://host/x; do
+    refuses 2 '.' sx-put --to "$name" <frames
+done
+said=$(SX_HTTP_USER=user sx-put --to http://127.0.0.1:1/x/ <frames 2>&1) && fail 'half a login'
+[ "$said" = 'sx-put: error: half of a login, expected both SX_HTTP_USER and SX_HTTP_PASSWORD' ] || fail "$said"
