@@ -121,15 +121,19 @@ fn hint(kind: &Kind) -> Option<String> {
         }
         Kind::NotPng("a key") => "sx-get brings back the frames that a key is of".into(),
         Kind::NotPng("a JPEG picture" | "a WebP picture or another RIFF file") | Kind::Lossy => {
-            "whatever kept the picture changed it, and its bytes are lost; keep PNGs as they are".into()
+            "whatever kept the picture changed it, and its bytes are lost; keep PNGs as they are"
+                .into()
         }
         Kind::NotPng(_) => "sx-encode makes frames of any bytes".into(),
-        Kind::NotFrame(_) => {
-            "if it was a frame, whatever kept it has shrunk or re-encoded it, and its bytes are lost".into()
+        Kind::NotFrame(_) | Kind::NotPiece(_) => {
+            "if it was one, whatever kept it has shrunk or re-encoded it, and its bytes are lost"
+                .into()
         }
         Kind::OldPiece => "pieces of storagex 1.0 are brought back by the key that it gave".into(),
         Kind::Version(3..) => "a newer storagex has written it".into(),
-        Kind::TooLarge { .. } => "--max-frame raises the limit, if you trust where it comes from".into(),
+        Kind::TooLarge { .. } => {
+            "--max-frame raises the limit, if you trust where it comes from".into()
+        }
         Kind::Offset { found, expected } if found > expected => {
             "a frame is missing before this one, or stands elsewhere".into()
         }
@@ -151,7 +155,9 @@ fn hint(kind: &Kind) -> Option<String> {
         Kind::Store(what) if !what.starts_with("store") && !what.starts_with("no store") => {
             return None;
         }
-        Kind::Store(_) => "--to names the store, or SX_STORE; a folder here is written ./NAME".into(),
+        Kind::Store(_) => {
+            "--to names the store, or SX_STORE; a folder here is written ./NAME".into()
+        }
         Kind::Usage(_) => format!("{PROGRAM} --help shows the options"),
         Kind::Terminal("stdin") => format!("see {PROGRAM} --help, or man {PROGRAM}"),
         Kind::Terminal(_) => "redirect it with > FILE, or | sx-put".into(),

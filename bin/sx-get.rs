@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::process::ExitCode;
 use storagex::get::{Info, Options};
-use storagex::{Error, Key, Kind, Result, get, input};
+use storagex::{Error, Kind, Result, Source, get, input};
 
 /// Bring back the pictures that keys are of.
 #[derive(Parser)]
@@ -75,7 +75,7 @@ fn run(args: Args) -> Result<()> {
 }
 
 /// The keys that the arguments give: all of them are read before the first one is used.
-fn keys(arguments: &[OsString]) -> Result<Vec<Key>> {
+fn keys(arguments: &[OsString]) -> Result<Vec<Source>> {
     if arguments.is_empty() {
         return parse("stdin", common::stdin()?);
     }
@@ -110,7 +110,7 @@ fn has_scheme(argument: &str) -> bool {
 const MOST_KEYS: u64 = 16 << 20;
 
 /// The keys in a file, one a line; there must be one.
-fn parse(name: &str, file: File) -> Result<Vec<Key>> {
+fn parse(name: &str, file: File) -> Result<Vec<Source>> {
     let text = std::io::read_to_string(file.take(MOST_KEYS)).map_err(|e| {
         match e.kind() {
             ErrorKind::InvalidData => Error::from(Kind::Key(
@@ -120,7 +120,7 @@ fn parse(name: &str, file: File) -> Result<Vec<Key>> {
         }
         .at(name)
     })?;
-    let keys: Result<Vec<Key>> = (text.lines().map(str::trim_ascii).zip(1..))
+    let keys: Result<Vec<Source>> = (text.lines().map(str::trim_ascii).zip(1..))
         .filter(|(line, _)| !line.is_empty() && !line.starts_with('#'))
         .map(|(line, n)| {
             line.parse()

@@ -44,6 +44,8 @@ pub enum Kind {
     Lossy,
     /// A piece of storagex 1.0 where a frame was expected.
     OldPiece,
+    /// A picture that is none of storagex 1.0, where one was expected: what it is.
+    NotPiece(String),
     /// A frame of a version that this program doesn't know.
     Version(u8),
     /// A field of a frame has a value that the format forbids.
@@ -284,6 +286,7 @@ impl fmt::Display for Kind {
                 "pixels changed all over, as by a JPEG round trip, expected those that were written"
             ),
             Kind::OldPiece => write!(f, "a piece of storagex 1.0, expected a frame"),
+            Kind::NotPiece(picture) => write!(f, "{picture}, expected a piece of storagex 1.0"),
             Kind::Version(found) => write!(f, "frame of version {found}, expected 2"),
             Kind::Field {
                 name,

@@ -2,9 +2,10 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::index::{self, Found, Walker};
-use crate::key::{Digest, Key};
+use crate::key::{Digest, Key, Source};
 use crate::pipeline;
 use crate::store::{self, Config, Store};
+use crate::v1;
 use crate::wire::chunk::Unpacker;
 use crate::wire::frame::{self, Codec, FrameKind, Size, Trailer};
 use crate::wire::stream::{Order, Position};
@@ -36,7 +37,8 @@ impl Default for Options {
 impl Options {
     /// The bytes of buffers that getting takes for frames that full are of size `full`, whatever the
     /// length of the stream: a PNG for each slot, pixels for each worker; PNG, pixels, text
-    /// and entries of an index, and entries for each level of the tree above the first.
+    /// and entries of an index, and entries for each level of the tree above the first. For what
+    /// storagex 1.0 uploaded, there are pixels for each slot, too.
     #[must_use]
     pub fn memory(&self, full: Size) -> usize {
         let frame = full.pixel_bytes() + full.pixel_bytes() / 64 + 1024;
@@ -44,47 +46,58 @@ impl Options {
     }
 }
 
-/// Writes the frames that `key` brings back to `output`, in order. Gives their number.
+/// Writes the frames that a key brings back to `output`, in order. Gives their number.
 ///
 /// Each frame has been checked against its digest before it is written, and stands where the index
-/// says. Where
-/// streams follow one another, who calls writes [`CUT`](crate::wire::stream::CUT) after an error.
+/// says; what storagex 1.0 uploaded has no digests. Where streams follow one another, who calls
+/// writes [`CUT`](crate::wire::stream::CUT) after an error.
 ///
 /// # Errors
 ///
 /// Those of the store, and what storagex(5) says a reader must refuse, with the frame's number and
 /// location as the place; writing.
-pub fn get(key: &Key, output: &mut impl Write, options: &Options) -> Result<u64> {
-    let mut order = Order::default();
-    walk(key, options, &mut order, |png| {
+pub fn get(source: impl Into<Source>, output: &mut impl Write, options: &Options) -> Result<u64> {
+    let frames = walk(&source.into(), options, |png| {
         output.write_all(png).map_err(Error::output)
     })?;
     output.flush().map_err(Error::output)?;
-    Ok(order.frames())
+    Ok(frames)
 }
 
-/// Fetches and checks everything that `key` brings back. Gives the number of data frames.
+/// Fetches and checks everything that a key brings back. Gives the number of data frames.
 ///
 /// # Errors
 ///
 /// As [`get`].
-pub fn check(key: &Key, options: &Options) -> Result<u64> {
-    let mut order = Order::default();
-    walk(key, options, &mut order, |_| Ok(()))?;
-    Ok(order.frames())
+pub fn check(source: impl Into<Source>, options: &Options) -> Result<u64> {
+    walk(&source.into(), options, |_| Ok(()))
 }
 
-/// Calls `each` with the keys of everything that `key` reaches: index frames, its own among them,
+/// Calls `each` with the keys of everything that a key reaches: index frames, its own among them,
 /// before what they cover. Fetches nothing but these.
 ///
 /// # Errors
 ///
 /// As [`get`] for index frames, and those of `each`.
-pub fn list(key: &Key, options: &Options, mut each: impl FnMut(&Key) -> Result<()>) -> Result<()> {
-    let mut walker = walker(key, options)?;
+pub fn list(
+    source: impl Into<Source>,
+    options: &Options,
+    mut each: impl FnMut(&Source) -> Result<()>,
+) -> Result<()> {
+    let key = match source.into() {
+        Source::Key(key) => key,
+        Source::V1(location) => {
+            let pieces = v1::Upload::fetch(&location, options)?.pieces;
+            let below = pieces.into_iter().map(|piece| piece.location);
+            return std::iter::once(location)
+                .chain(below)
+                .try_for_each(|location| each(&Source::V1(location)));
+        }
+    };
+    let mut walker = walker(&key, options)?;
     while let Some(found) = walker.next()? {
         match found {
-            Found::Index(key) | Found::Piece { key, .. } => each(&key)?,
+            Found::Index(key) | Found::Piece { key, .. } => each(&Source::Key(key))?,
         }
     }
     Ok(())
@@ -105,31 +118,47 @@ pub struct Info {
     pub made: Option<SystemTime>,
 }
 
-/// Tells what `key` is of, by its root index alone.
+/// Tells what a key is of, by its root index alone.
 ///
 /// # Errors
 ///
 /// As [`get`] for the root.
-pub fn info(key: &Key, options: &Options) -> Result<Info> {
-    let store = store::at(&key.location, &options.store)?;
-    let json = fetch_index(key, store.as_ref(), options.limit)?;
-    let root = index::root(&json, &key.location)?;
+pub fn info(source: impl Into<Source>, options: &Options) -> Result<Info> {
+    let source = source.into();
+    let location = source.location();
+    let store = store::at(location, &options.store)?;
+    let (name, size, frames) = match &source {
+        Source::Key(key) => {
+            let json = fetch_index(key, store.as_ref(), options.limit)?;
+            let root = index::root(&json, location)?;
+            (root.filename, root.size, root.frames)
+        }
+        Source::V1(_) => {
+            let upload = v1::Upload::fetch(location, options)?;
+            let frames = upload.pieces.len().max(1) as u64;
+            (upload.filename, upload.size, frames)
+        }
+    };
     Ok(Info {
-        name: root.filename,
-        size: root.size,
-        frames: root.frames,
-        store: key.location.store().unwrap_or_default().to_owned(),
-        made: store.made(&key.location).map_err(|e| e.at(&key.location))?,
+        name,
+        size,
+        frames,
+        store: location.store().unwrap_or_default().to_owned(),
+        made: store.made(location).map_err(|e| e.at(location))?,
     })
 }
 
-/// Fetches the data frames, many at once; calls `each` with every PNG in order.
+/// Fetches the data frames, many at once; calls `each` with every PNG in order. Gives their number.
 fn walk(
-    key: &Key,
+    source: &Source,
     options: &Options,
-    order: &mut Order,
     mut each: impl FnMut(&[u8]) -> Result<()>,
-) -> Result<()> {
+) -> Result<u64> {
+    let key = match source {
+        Source::Key(key) => key,
+        Source::V1(location) => return v1::walk(location, options, each),
+    };
+    let mut order = Order::default();
     let mut walker = walker(key, options)?;
     let store = store::at(&key.location, &options.store)?;
     let limit = options.limit;
@@ -148,7 +177,8 @@ fn walk(
             each(&slot.png)
         },
     )?;
-    order.end().map_err(|e| e.at(&key.location))
+    order.end().map_err(|e| e.at(&key.location))?;
+    Ok(order.frames())
 }
 
 fn walker(key: &Key, options: &Options) -> Result<Walker> {

@@ -313,6 +313,60 @@ impl fmt::Display for Key {
     }
 }
 
+/// What leads to a stream: a key, or what storagex 1.0 gave as one, which proves nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A key.
+    Key(Key),
+    /// The URL of an index, or a piece, of storagex 1.0.
+    V1(Location),
+}
+
+impl Source {
+    /// Where its index is.
+    #[must_use]
+    pub fn location(&self) -> &Location {
+        match self {
+            Source::Key(key) => &key.location,
+            Source::V1(location) => location,
+        }
+    }
+}
+
+impl From<&Key> for Source {
+    fn from(key: &Key) -> Self {
+        Source::Key(key.clone())
+    }
+}
+
+impl From<&Source> for Source {
+    fn from(source: &Source) -> Self {
+        source.clone()
+    }
+}
+
+impl FromStr for Source {
+    type Err = Error;
+
+    /// Takes an http or https URL without a digest for one of storagex 1.0.
+    fn from_str(text: &str) -> Result<Self> {
+        let is_web = text.starts_with("http://") || text.starts_with("https://");
+        match is_web && !text.contains(MARK) {
+            true => text.parse().map(Source::V1),
+            false => text.parse().map(Source::Key),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Key(key) => key.fmt(f),
+            Source::V1(location) => location.fmt(f),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -360,6 +414,29 @@ mod tests {
             let error = bad.parse::<Key>().unwrap_err();
             assert!(matches!(error.kind(), Kind::Key(_)), "{bad}: {error}");
             assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_url_without_a_digest_is_of_storagex_1() {
+        let digest = digest();
+        let url = "http://e.example.org/x.jpg";
+        let old = url.parse::<Source>().unwrap();
+        assert_eq!(old, Source::V1(url.parse().unwrap()));
+        assert_eq!(old.to_string(), url);
+        let key = format!("{url}#blake3={digest}");
+        let new = key.parse::<Source>().unwrap();
+        assert_eq!(new, Source::Key(key.parse().unwrap()));
+        for bad in [
+            "http://h/x#blake3=",
+            "http://h/x#top",
+            "file:///a",
+            "s3://b/x",
+            "x",
+            "http://u:p@h/x",
+        ] {
+            let error = bad.parse::<Source>().unwrap_err();
+            assert!(matches!(error.kind(), Kind::Key(_)), "{bad}: {error}");
         }
     }
 

@@ -39,6 +39,7 @@ pub mod pipeline;
 pub mod put;
 mod storage;
 pub mod store;
+mod v1;
 pub mod wire;
 
 pub use decode::decode;
@@ -46,6 +47,6 @@ pub use encode::encode;
 pub use error::{Blame, Error, Kind, Result};
 pub use get::get;
 pub use index::Index;
-pub use key::Key;
+pub use key::{Key, Source};
 pub use put::put;
 pub use storage::Storage;

@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::get::{self, get};
 use crate::index::Index;
 use crate::input;
-use crate::key::Key;
+use crate::key::{Key, Source};
 use crate::output::Output;
 use crate::put::{self, put};
 use crate::store::{Config, Store};
@@ -82,13 +82,13 @@ impl Storage {
         )
     }
 
-    /// Brings back the file that `key` is of, to `path`, in place of what is there.
+    /// Brings back the file that a key is of, or what storagex 1.0 gave as one, to `path`, in place of what is there.
     ///
     /// # Errors
     ///
     /// Those of [`get()`](crate::get()) and [`decode()`](crate::decode()); then what is at `path` is
     /// as it was.
-    pub fn download_file(&self, key: &Key, path: &Path) -> Result<()> {
+    pub fn download_file(&self, source: impl Into<Source>, path: &Path) -> Result<()> {
         let decoding = decode::Options {
             jobs: cores(),
             ..Default::default()
@@ -97,10 +97,10 @@ impl Storage {
             store: self.config.clone(),
             ..Default::default()
         };
-        let key = key.clone();
+        let source = source.into();
         let mut output = Output::new(path)?;
         connect(
-            move |mut frames| get(&key, &mut frames, &getting).map(drop),
+            move |mut frames| get(&source, &mut frames, &getting).map(drop),
             |frames| decode(frames, &mut output, &decoding),
         )?;
         output.replace()

@@ -69,8 +69,16 @@ fn try_put(uploader: &Path, config: &Config) -> Result<Key> {
 }
 
 fn comes_back(key: &Key) {
+    comes_back_by(key, Config::default());
+}
+
+fn comes_back_by(key: &Key, store: Config) {
     let mut frames_back = Vec::new();
-    get(key, &mut frames_back, &get::Options::default()).unwrap();
+    let options = get::Options {
+        store,
+        ..Default::default()
+    };
+    get(key, &mut frames_back, &options).unwrap();
     let mut bytes = Vec::new();
     decode(
         Cursor::new(frames_back),
@@ -249,5 +257,24 @@ fn a_host_by_its_name() {
             .to_string()
             .contains("storagex/hosts/missing.sxcu: cannot read"),
         "{error}"
+    );
+}
+
+#[test]
+fn the_host_of_storagex_1_is_known_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Baidu);
+    let mut config = config(folder.path());
+    config.proxy = Some(ureq::Proxy::new(&format!("http://{}", host.address)).unwrap());
+    let key = try_put(Path::new("host:baidu-shitu"), &config).unwrap();
+    let start = "http://e.hiphotos.baidu.com/image/pic/item/";
+    assert!(key.to_string().starts_with(start), "{key}");
+    comes_back_by(&key, config);
+    let seen = host.seen.lock().unwrap();
+    let post = seen.iter().find(|head| head.starts_with("POST")).unwrap();
+    assert!(post.starts_with("POST /pictureup/uploadshitu "), "{post}");
+    assert!(
+        post.to_lowercase().contains("host: image.baidu.com"),
+        "{post}"
     );
 }

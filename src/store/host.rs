@@ -29,6 +29,20 @@ pub enum Verify {
     None,
 }
 
+/// A host that is known without a file of the user's.
+struct BuiltIn {
+    name: &'static str,
+    sxcu: &'static str,
+    filename: Option<&'static str>,
+}
+
+/// What storagex 1.0 used.
+const BUILT_IN: [BuiltIn; 1] = [BuiltIn {
+    name: "baidu-shitu",
+    sxcu: include_str!("baidu-shitu.sxcu"),
+    filename: Some("test.png"),
+}];
+
 /// A host of pictures.
 ///
 /// A host gives every picture a name of its own, so one that is put twice may be there twice, and one
@@ -36,6 +50,8 @@ pub enum Verify {
 pub struct Host {
     http: Http,
     uploader: Uploader,
+    /// The name that all pictures are sent with, if not one of their own.
+    filename: Option<&'static str>,
     config: Config,
     /// Whether the first picture of this run has come back as it was, once it has been sent.
     proved: Mutex<Option<std::result::Result<(), Fate>>>,
@@ -48,10 +64,23 @@ impl Host {
         let json = std::fs::read_to_string(path)
             .map_err(|e| Error::io("cannot read", e).at(path.display()))?;
         let uploader = Uploader::parse(&json).map_err(|e| e.at(path.display()))?;
+        Host::with(uploader, None, config)
+    }
+
+    /// The host that is known by this name without a file.
+    #[must_use]
+    pub fn built_in(name: &str, config: &Config) -> Option<Result<Self>> {
+        let known = BUILT_IN.iter().find(|known| known.name == name)?;
+        let uploader = Uploader::parse(known.sxcu);
+        Some(uploader.and_then(|uploader| Host::with(uploader, known.filename, config)))
+    }
+
+    fn with(uploader: Uploader, filename: Option<&'static str>, config: &Config) -> Result<Self> {
         let deletions = config.deletions.as_deref().map(open_secret).transpose()?;
         Ok(Host {
             http: Http::new(config),
             uploader,
+            filename,
             config: config.clone(),
             proved: Mutex::new(None),
             deletions: deletions.map(Mutex::new),
@@ -60,15 +89,16 @@ impl Host {
 
     /// Sends a picture; gives where it is.
     fn send(&self, digest: &Digest, png: &[u8]) -> Result<Links> {
-        let filename = format!("{}.png", &digest.to_string()[..16]);
+        let own = format!("{}.png", &digest.to_string()[..16]);
+        let filename = self.filename.unwrap_or(&own);
         let upload = Upload {
-            filename: &filename,
+            filename,
             set: &self.config.set,
             random: &|below| fastrand::usize(..below),
         };
         self.http.retry(|| {
             let request = self.uploader.request(&upload).map_err(Fault::lasting)?;
-            let (content_type, body) = body(&request.body, &filename, digest, png);
+            let (content_type, body) = body(&request.body, filename, digest, png);
             let mut headers: Vec<(&str, String)> = Vec::new();
             headers.extend(request.headers.iter().map(|(n, v)| (n.as_str(), v.clone())));
             if !headers

@@ -80,7 +80,8 @@ const KNOWN: &str =
 
 /// Opens the store that a user names: `file:DIR`, a `file://` URL, or a path with a slash;
 /// `s3://BUCKET` or `s3://BUCKET/PREFIX`; `http://` or `https://` and a folder, with its slash;
-/// a path that ends in `.sxcu`, or `host:NAME` for one in `$XDG_CONFIG_HOME/storagex/hosts`.
+/// a path that ends in `.sxcu`, or `host:NAME` for one in `$XDG_CONFIG_HOME/storagex/hosts`, or else
+/// for one that is built in.
 ///
 /// # Errors
 ///
@@ -136,14 +137,18 @@ fn open_s3(path: &str, config: &Config) -> Result<Arc<dyn Store>> {
 }
 
 fn open_host(name: &str, config: &Config) -> Result<Arc<dyn Store>> {
-    let folder = config.file("XDG_CONFIG_HOME", ".config");
     let is_name = !name.is_empty() && !name.starts_with('.') && !name.contains('/');
-    let Some(folder) = folder.filter(|_| is_name) else {
-        let what = "expected host:NAME for a file NAME.sxcu in ~/.config/storagex/hosts";
-        return Err(Kind::Store(format!("store 'host:{name}', {what}")).into());
-    };
-    let file = folder.join(format!("storagex/hosts/{name}.sxcu"));
-    Ok(Arc::new(Host::new(&file, config)?))
+    let folder = config.file("XDG_CONFIG_HOME", ".config");
+    let own = folder.map(|folder| folder.join(format!("storagex/hosts/{name}.sxcu")));
+    match (own.filter(|_| is_name), Host::built_in(name, config)) {
+        (Some(file), None) => Ok(Arc::new(Host::new(&file, config)?)),
+        (Some(file), Some(_)) if file.exists() => Ok(Arc::new(Host::new(&file, config)?)),
+        (_, Some(known)) => Ok(Arc::new(known?)),
+        (None, None) => {
+            let what = "expected host:NAME for a file NAME.sxcu in ~/.config/storagex/hosts";
+            Err(Kind::Store(format!("store 'host:{name}', {what}")).into())
+        }
+    }
 }
 
 fn open_web(url: &str, config: &Config) -> Result<Arc<dyn Store>> {

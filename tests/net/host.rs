@@ -14,6 +14,9 @@ pub enum Manners {
     Good,
     /// Answers with a redirect to a page whose URL has the picture's.
     Redirect,
+    /// Is asked as a proxy, and answers as storagex 1.0's host did: with a redirect to a page of
+    /// another host, whose URL has the picture's with percent signs.
+    Baidu,
     /// Answers with a URL that is relative to it and has a fragment, as text.
     Relative,
     /// Says 200, and what went wrong in the body.
@@ -66,9 +69,10 @@ impl Host {
                 .nth(1)
                 .unwrap_or_default()
                 .to_owned();
-            let answer = match head.starts_with("POST") {
-                true => self.take(&head, &body, manners),
-                false => self.give(&path, manners),
+            let answer = match head.split(' ').next() {
+                Some("CONNECT") => b"HTTP/1.1 200 OK\r\n\r\n".to_vec(),
+                Some("POST") => self.take(&head, &body, manners),
+                _ => self.give(&path, manners),
             };
             to.write_all(&answer)?;
         }
@@ -77,7 +81,8 @@ impl Host {
 
     /// Keeps the picture that is in a body, wherever it starts and ends.
     fn take(&self, head: &str, body: &[u8], manners: Manners) -> Vec<u8> {
-        if header(head, "authorization") != Some("token") {
+        let is_baidu = manners == Manners::Baidu;
+        if !is_baidu && header(head, "authorization") != Some("token") {
             return answer(
                 401,
                 "application/json",
@@ -95,7 +100,10 @@ impl Host {
         }
         let path = {
             let mut kept = self.kept.lock().unwrap();
-            let path = format!("/u/{}.png", kept.len());
+            let path = match is_baidu {
+                true => format!("/image/pic/item/{}.jpg", kept.len()),
+                false => format!("/u/{}.png", kept.len()),
+            };
             kept.insert(path.clone(), picture.to_vec());
             path
         };
@@ -109,6 +117,17 @@ impl Host {
             ),
             Manners::Redirect => {
                 let page = format!("location: /page?queryImageUrl={url}&querySign=1\r\n");
+                answer(302, "text/html", b"", &page)
+            }
+            Manners::Baidu if find(b"name=\"image\"; filename=\"test.png\"").is_none() => {
+                answer(400, "text/plain", b"", "")
+            }
+            Manners::Baidu => {
+                let url = format!("http://e.hiphotos.baidu.com{path}");
+                let url = url.replace(':', "%3A").replace('/', "%2F");
+                let page = format!(
+                    "location: http://image.baidu.com/page?queryImageUrl={url}&querySign=1,2&x=y\r\n"
+                );
                 answer(302, "text/html", b"", &page)
             }
             Manners::Relative => answer(201, "text/plain", format!("{path}#top\n").as_bytes(), ""),

@@ -20,6 +20,7 @@ mod syntax;
 
 use crate::error::{Error, Kind, Result, shown};
 use function::{Scope, Source};
+use percent_encoding::percent_decode_str;
 use std::collections::BTreeMap;
 use std::fmt;
 use syntax::Template;
@@ -286,9 +287,15 @@ fn texts(
 
 /// The URL that a text is, or that it is relative to the one that the answer came from.
 ///
-/// A text without dot and slash is taken for a word rather than for a relative URL.
+/// A text without dot and slash is taken for a word rather than for a relative URL; one that is a
+/// URL only after its percent signs are decoded, as a parameter of another URL is, for that URL.
 fn resolve(text: &str, base: &str) -> Result<Url> {
-    let text = text.trim();
+    let decoded = percent_decode_str(text).decode_utf8_lossy();
+    let is_absolute = |text: &str| Url::parse(text.trim()).is_ok();
+    let text = match !is_absolute(text) && is_absolute(&decoded) {
+        true => decoded.trim(),
+        false => text.trim(),
+    };
     let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && !"<>\"{}".contains(c);
     let is_url = text.chars().all(is_plain) && text.contains(['.', '/']);
     let url = match Url::parse(base) {
