@@ -36,6 +36,7 @@ pub mod input;
 pub mod key;
 pub mod output;
 pub mod pipeline;
+pub mod probe;
 pub mod put;
 mod storage;
 pub mod store;

@@ -8,8 +8,10 @@ use std::fs;
 use std::io::Cursor;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use storagex::store::{self, Config, Verify};
+use storagex::probe::{self, Fate};
+use storagex::store::{self, Comparison, Config, Verify};
 use storagex::wire::frame::Size;
 use storagex::{Key, Kind, Result, decode, encode, get, put};
 
@@ -45,7 +47,7 @@ fn config(folder: &Path) -> Config {
 
 const JSON: &str = "{json:files[0].url}";
 
-/// Three frames of noise, at most 1600 bytes each.
+/// Five frames of noise, of 256 pixels at most.
 fn frames() -> (Vec<u8>, Vec<u8>) {
     let bytes: Vec<u8> = (0..3000u32)
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0])
@@ -53,8 +55,8 @@ fn frames() -> (Vec<u8>, Vec<u8>) {
     let mut frames = Vec::new();
     let options = encode::Options {
         size: Size {
-            width: 20,
-            height: 20,
+            width: 16,
+            height: 16,
         },
         level: 0,
         ..Default::default()
@@ -220,7 +222,7 @@ fn what_asks_and_is_not_answered_is_refused_before_anything_is_sent() {
 
 #[test]
 fn all_or_none_are_read_back() {
-    for (verify, gets) in [(Verify::All, 5), (Verify::None, 1)] {
+    for (verify, gets) in [(Verify::All, 7), (Verify::None, 1)] {
         let folder = tempfile::tempdir().unwrap();
         let host = Host::new(Manners::Good);
         let file = uploader(folder.path(), &host, JSON, "");
@@ -231,7 +233,7 @@ fn all_or_none_are_read_back() {
         try_put(&file, &config).unwrap();
         let seen = host.seen.lock().unwrap();
         let gets_seen = seen.iter().filter(|head| head.starts_with("GET")).count();
-        // Three frames and an index, and the index once more at the end.
+        // Five frames and an index, and the index once more at the end.
         assert_eq!(gets_seen, gets, "{verify:?}: {seen:?}");
     }
 }
@@ -276,5 +278,144 @@ fn the_host_of_storagex_1_is_known_by_its_name() {
     assert!(
         post.to_lowercase().contains("host: image.baidu.com"),
         "{post}"
+    );
+}
+
+#[test]
+fn other_pngs_of_the_same_pixels_are_as_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Reencoded);
+    let file = uploader(folder.path(), &host, JSON, "");
+    let config = Config {
+        verify: Verify::All,
+        ..config(folder.path())
+    };
+    comes_back(&try_put(&file, &config).unwrap());
+}
+
+#[test]
+fn a_host_that_throttles_is_waited_for() {
+    for says in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::new(Manners::Throttled(says));
+        let file = uploader(folder.path(), &host, JSON, "");
+        let notes = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&notes);
+        let config = Config {
+            note: Arc::new(move |note| sink.lock().unwrap().push(note.to_owned())),
+            ..config(folder.path())
+        };
+        comes_back(&try_put(&file, &config).unwrap());
+        let notes = notes.lock().unwrap();
+        assert_eq!(notes.is_empty(), !says, "{notes:?}");
+        for note in notes.iter() {
+            assert_eq!(note, "HTTP 429 Too Many Requests, trying again in 1 s");
+        }
+    }
+}
+
+#[test]
+fn half_a_picture_is_asked_for_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Cut);
+    let file = uploader(folder.path(), &host, JSON, "");
+    comes_back(&try_put(&file, &config(folder.path())).unwrap());
+}
+
+#[test]
+fn pictures_that_a_host_has_forgotten_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Expired);
+    let file = uploader(folder.path(), &host, JSON, "");
+    let config = Config {
+        verify: Verify::All,
+        ..config(folder.path())
+    };
+    // Each is there when it is put; the index, read back at the end, is gone.
+    let error = try_put(&file, &config).unwrap_err();
+    assert_eq!(error.kind(), &Kind::NotFound, "{error}");
+    assert!(
+        error.to_string().starts_with("reading back http"),
+        "{error}"
+    );
+    // So it is found out at once if one asks for all, and else by who wants them back.
+    let host = Host::new(Manners::Good);
+    let file = uploader(folder.path(), &host, JSON, "");
+    let key = try_put(&file, &config).unwrap();
+    host.kept.lock().unwrap().remove("/u/2.png");
+    let error = get(&key, &mut Vec::new(), &get::Options::default()).unwrap_err();
+    assert_eq!(error.kind(), &Kind::NotFound);
+    assert!(error.to_string().starts_with("frame "), "{error}");
+    assert!(
+        error.to_string().ends_with("/u/2.png: not found"),
+        "{error}"
+    );
+}
+
+/// What a probe of pictures up to 80 x 64 says of a host.
+fn probed(manners: Manners) -> Result<probe::Report> {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(manners);
+    let file = uploader(folder.path(), &host, JSON, "");
+    let full = Size {
+        width: 80,
+        height: 64,
+    };
+    probe::probe(file.as_os_str(), &config(folder.path()), full)
+}
+
+fn came(report: &probe::Report) -> Vec<&Fate> {
+    report
+        .pictures
+        .iter()
+        .map(|picture| &picture.fate)
+        .collect()
+}
+
+#[test]
+fn a_probe_tells_what_a_host_does() {
+    use Comparison::{Changed, SameBytes, SamePixels};
+    let full = Size {
+        width: 80,
+        height: 64,
+    };
+    let half = Size {
+        width: 40,
+        height: 32,
+    };
+
+    let good = probed(Manners::Good).unwrap();
+    assert_eq!(came(&good), vec![&Fate::Came(SameBytes); 3]);
+    assert_eq!(good.largest(), Some(full));
+    assert!(
+        good.pictures
+            .windows(2)
+            .all(|two| two[0].bytes < two[1].bytes)
+    );
+    assert!(good.rate_limits.is_empty());
+
+    let reencoded = probed(Manners::Reencoded).unwrap();
+    assert_eq!(came(&reencoded), vec![&Fate::Came(SamePixels); 3]);
+
+    let jpeg = probed(Manners::Jpeg).unwrap();
+    assert_eq!(jpeg.largest(), None);
+    let expected = Changed("was 20 x 16 PNG, came back a JPEG picture".into());
+    assert_eq!(came(&jpeg)[0], &Fate::Came(expected));
+
+    let small = probed(Manners::Most(4500)).unwrap();
+    assert_eq!(small.largest(), Some(half));
+    assert!(
+        matches!(came(&small)[2], Fate::Refused(why) if why.contains("413")),
+        "{small:?}"
+    );
+
+    let throttled = probed(Manners::Throttled(false)).unwrap();
+    assert_eq!(throttled.rate_limits["x-ratelimit-remaining"], "0");
+    assert_eq!(throttled.largest(), Some(full));
+
+    let error = probed(Manners::Most(10)).unwrap_err();
+    assert!(
+        matches!(error.kind(), Kind::Refused { status: 413, .. }),
+        "{error}"
     );
 }

@@ -28,7 +28,13 @@ pub struct Config {
     pub deletions: Option<PathBuf>,
     /// Called with what a user may want to know while it goes on. Default: nothing is done with it.
     pub note: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Called with name and value of each header that says how much a server allows. Default: nothing
+    /// is done with it.
+    pub rate_limit: RateLimit,
 }
+
+/// Takes name and value of a header.
+pub type RateLimit = Arc<dyn Fn(&str, &str) + Send + Sync>;
 
 /// How often, and after which pauses, a request is tried again.
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +87,7 @@ impl Default for Config {
             verify: Verify::First,
             deletions: None,
             note: Arc::new(|_| {}),
+            rate_limit: Arc::new(|_, _| {}),
         }
     }
 }

@@ -3,10 +3,9 @@
 
 use super::http::{Answer, Ask, Fault, Http};
 use super::sxcu::{self, Body, Links, Upload, Uploader};
-use super::{Config, Store};
+use super::{Comparison, Config, Store, compare};
 use crate::error::{Error, Kind, Result};
 use crate::key::{Digest, Key, Location};
-use crate::wire::{DEFAULT_LIMIT, pictures, pixels};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -144,29 +143,13 @@ impl Host {
 
     /// Checks that what comes back has the pixels of what was sent.
     fn prove(&self, location: &Location, digest: &Digest, sent: &[u8]) -> Result<()> {
-        let (mut png, mut bytes) = (Vec::new(), Vec::new());
-        let limit = pictures::size(sent).pixel_bytes().max(DEFAULT_LIMIT);
-        let came = self.get(location, &mut |from| {
-            pictures::single(from, limit, &mut png)?;
-            pixels::parse(&png, &mut bytes).map(drop)
-        });
-        let was = format!("{} PNG", pictures::size(sent));
-        let what = match came {
-            Ok(()) if Digest::of(&bytes) == *digest => return Ok(()),
-            Ok(()) => format!(
-                "was {was}, came back {} with other pixels",
-                pictures::size(&png)
-            ),
-            Err(e) => match e.kind() {
-                Kind::NotPng("an HTML or XML page") => {
-                    "its URL is of a page that shows the picture, expected the picture".to_owned()
-                }
-                Kind::NotPng(found) => format!("was {was}, came back {found}"),
-                _ => return Err(e),
-            },
-        };
-        let name = self.uploader.name();
-        Err(Kind::Host(format!("image host '{name}': {what}")).into())
+        match compare(self, location, digest, sent)? {
+            Comparison::SameBytes | Comparison::SamePixels => Ok(()),
+            Comparison::Changed(what) => {
+                let name = self.uploader.name();
+                Err(Kind::Host(format!("image host '{name}': {what}")).into())
+            }
+        }
     }
 
     fn remember(&self, key: &Key, links: &Links) -> Result<()> {

@@ -302,6 +302,13 @@ impl Http {
             false => self.agent.run(head.map(|()| ask.body)),
         };
         let (head, body) = answer.map_err(fault)?.into_parts();
+        for (name, value) in head
+            .headers
+            .iter()
+            .filter(|(name, _)| limits(name.as_str()))
+        {
+            (self.config.rate_limit)(name.as_str(), &String::from_utf8_lossy(value.as_bytes()));
+        }
         let mut answer = Answer {
             status: head.status,
             headers: head.headers,
@@ -315,6 +322,13 @@ impl Http {
         }
         Ok(answer)
     }
+}
+
+/// Whether a header says how much a server allows: those that the field has in use, with `X-` or
+/// without, and the draft of the IETF.
+fn limits(name: &str) -> bool {
+    let name = name.strip_prefix("x-").unwrap_or(name);
+    name.starts_with("ratelimit") || name.starts_with("rate-limit") || name == "retry-after"
 }
 
 fn reads(method: &Method) -> bool {

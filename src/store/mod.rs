@@ -4,6 +4,7 @@
 //! `tests/stores.rs`, which checks the promises below.
 
 mod aws;
+mod comparison;
 mod config;
 mod dir;
 mod host;
@@ -13,7 +14,8 @@ mod s3;
 pub mod sxcu;
 mod web;
 
-pub use config::{Config, Retry, Timeouts};
+pub use comparison::{Comparison, compare};
+pub use config::{Config, RateLimit, Retry, Timeouts};
 pub use dir::Dir;
 pub use host::{Host, Verify};
 pub use s3::S3;

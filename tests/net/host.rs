@@ -1,7 +1,7 @@
 //! An image host that can be told to misbehave.
 
 use super::proxy::{header, read_message};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -29,6 +29,14 @@ pub enum Manners {
     Page,
     /// Refuses what is larger than this many bytes.
     Most(usize),
+    /// Makes palettes of pictures of few colours, and gives the others alpha.
+    Reencoded,
+    /// Refuses the first two uploads with 429, and says when to come again, or doesn't.
+    Throttled(bool),
+    /// Gives half of a picture back when it is asked for the first time.
+    Cut,
+    /// Gives every picture back once, and has forgotten it then.
+    Expired,
 }
 
 /// A picture host that runs for as long as the test process.
@@ -37,6 +45,8 @@ pub struct Host {
     pub address: SocketAddr,
     /// Pictures, by their paths.
     pub kept: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    /// Paths that have been asked for.
+    given: Arc<Mutex<BTreeSet<String>>>,
     /// The heads of all requests.
     pub seen: Arc<Mutex<Vec<String>>>,
 }
@@ -47,6 +57,7 @@ impl Host {
         let host = Host {
             address: listener.local_addr().unwrap(),
             kept: Arc::default(),
+            given: Arc::default(),
             seen: Arc::default(),
         };
         let own = host.clone();
@@ -75,6 +86,9 @@ impl Host {
                 _ => self.give(&path, manners),
             };
             to.write_all(&answer)?;
+            if find(&answer, b"connection: close").is_some() {
+                return Ok(());
+            }
         }
         Ok(())
     }
@@ -90,13 +104,22 @@ impl Host {
                 "",
             );
         }
-        let find = |what: &[u8]| body.windows(what.len()).position(|w| w == what);
+        let find = |what: &[u8]| find(body, what);
         let (Some(start), Some(end)) = (find(b"\x89PNG"), find(b"IEND\xae\x42\x60\x82")) else {
             return answer(400, "text/plain", b"no picture", "");
         };
         let picture = &body[start..end + 8];
         if matches!(manners, Manners::Most(most) if picture.len() > most) {
             return answer(413, "text/html", b"<html>too large</html>", "");
+        }
+        if let Manners::Throttled(says) = manners {
+            let seen = self.seen.lock().unwrap();
+            let uploads = seen.iter().filter(|head| head.starts_with("POST")).count();
+            let after = if says { "retry-after: 1\r\n" } else { "" };
+            let headers = format!("x-ratelimit-remaining: 0\r\n{after}");
+            if uploads <= 2 {
+                return answer(429, "text/plain", b"slow down", &headers);
+            }
         }
         let path = {
             let mut kept = self.kept.lock().unwrap();
@@ -143,7 +166,17 @@ impl Host {
 
     fn give(&self, path: &str, manners: Manners) -> Vec<u8> {
         let picture = self.kept.lock().unwrap().get(path).cloned();
+        let first = self.given.lock().unwrap().insert(path.to_owned());
         match (picture, manners) {
+            (Some(_), Manners::Expired) if !first => answer(404, "text/html", b"<html>", ""),
+            (Some(picture), Manners::Cut) if first => {
+                let mut half = answer(200, "image/png", &picture, "connection: close\r\n");
+                half.truncate(half.len() - picture.len() / 2);
+                half
+            }
+            (Some(picture), Manners::Reencoded) => {
+                answer(200, "image/png", &reencoded(&picture), "")
+            }
             (_, Manners::Page) => answer(200, "text/html", b"<!doctype html><img src=x>", ""),
             (_, Manners::Jpeg) => answer(200, "image/jpeg", b"\xff\xd8\xff\xe0 and so on", ""),
             (_, Manners::Shrunk) => {
@@ -160,6 +193,35 @@ impl Host {
             (None, _) => answer(404, "text/html", b"<html>", ""),
         }
     }
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|window| window == what)
+}
+
+/// A picture with the same pixels, as an optimiser of a host might write it.
+fn reencoded(picture: &[u8]) -> Vec<u8> {
+    let mut pixels = Vec::new();
+    storagex::wire::pixels::parse(picture, &mut pixels).unwrap();
+    let size = storagex::wire::pictures::size(picture);
+    let colours: BTreeSet<&[u8]> = pixels.chunks(3).collect();
+    let palette: Vec<&[u8]> = colours.into_iter().collect();
+    let mut png = Vec::new();
+    let mut encoder = png::Encoder::new(&mut png, size.width, size.height);
+    let bytes: Vec<u8> = if palette.len() > 256 {
+        encoder.set_color(png::ColorType::Rgba);
+        let opaque = |rgb: &[u8]| [rgb[0], rgb[1], rgb[2], 255];
+        pixels.chunks(3).flat_map(opaque).collect()
+    } else {
+        encoder.set_color(png::ColorType::Indexed);
+        encoder.set_palette(palette.concat());
+        let index = |rgb| u8::try_from(palette.binary_search(&rgb).unwrap()).unwrap();
+        pixels.chunks(3).map(index).collect()
+    };
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&bytes).unwrap();
+    writer.finish().unwrap();
+    png
 }
 
 fn answer(status: u16, kind: &str, body: &[u8], more: &str) -> Vec<u8> {
