@@ -162,6 +162,10 @@ fn hint(kind: &Kind) -> Option<String> {
         Kind::Terminal("stdin") => format!("see {PROGRAM} --help, or man {PROGRAM}"),
         Kind::Terminal(_) => "redirect it with > FILE, or | sx-put".into(),
         Kind::NotFound => "has the store been moved or pruned? where it was is in the key".into(),
+        Kind::Untrusted(_) => {
+            "SSL_CERT_FILE names the certificates to trust: those of an authority of your own"
+                .into()
+        }
         Kind::Refused { status, said } => refused(*status, said)?.into(),
         Kind::Digest { .. } => "the store, or somebody, has changed the picture".into(),
         Kind::Command(_) => "the stream has no last frame, so that no key comes of it".into(),
@@ -326,7 +330,6 @@ pub fn store_config(jobs: usize) -> Config {
         variables: env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
-        proxy: ureq::Proxy::try_from_env(),
         jobs,
         note: Arc::new(|message| say("note", message)),
         ..Config::default()

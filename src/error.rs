@@ -112,6 +112,8 @@ pub enum Kind {
     },
     /// The store answered something that can't be used.
     Host(String),
+    /// The store's certificate isn't trusted: why.
+    Untrusted(String),
     /// The store gave another picture than the one that was asked for.
     Digest {
         /// Of what came.
@@ -221,9 +223,11 @@ impl Kind {
             | Kind::Name(_)
             | Kind::Usage(_)
             | Kind::Terminal(_) => Blame::Caller,
-            Kind::NotFound | Kind::Refused { .. } | Kind::Host(_) | Kind::Digest { .. } => {
-                Blame::Store
-            }
+            Kind::NotFound
+            | Kind::Refused { .. }
+            | Kind::Host(_)
+            | Kind::Untrusted(_)
+            | Kind::Digest { .. } => Blame::Store,
             Kind::Command(_) | Kind::ClosedPipe | Kind::Io(_) => Blame::System,
             _ => Blame::Input,
         }
@@ -326,6 +330,12 @@ impl fmt::Display for Kind {
             }
             Kind::NotFound => write!(f, "not found"),
             Kind::Refused { status, said } => write!(f, "HTTP {status} {said}"),
+            Kind::Untrusted(why) => {
+                write!(
+                    f,
+                    "certificate of the server: {why}, expected one that is trusted"
+                )
+            }
             Kind::Digest { found, expected } => write!(f, "digest {found}, expected {expected}"),
             Kind::Command(how) => write!(f, "{how}, expected exit status 0"),
             Kind::ClosedPipe => write!(f, "closed pipe"),

@@ -267,7 +267,8 @@ fn the_host_of_storagex_1_is_known_by_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let host = Host::new(Manners::Baidu);
     let mut config = config(folder.path());
-    config.proxy = Some(ureq::Proxy::new(&format!("http://{}", host.address)).unwrap());
+    let proxy = format!("http://{}", host.address);
+    config.variables.insert("http_proxy".to_owned(), proxy);
     let key = try_put(Path::new("host:baidu-shitu"), &config).unwrap();
     let start = "http://e.hiphotos.baidu.com/image/pic/item/";
     assert!(key.to_string().starts_with(start), "{key}");

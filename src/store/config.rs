@@ -10,10 +10,9 @@ use std::time::Duration;
 /// How stores are reached.
 #[derive(Clone)]
 pub struct Config {
-    /// Variables as an environment has them: `AWS_*`, `SX_HTTP_*`, `HOME`, `NETRC`. Default: none.
+    /// Variables as an environment has them: `AWS_*`, `SX_HTTP_*`, `HOME`, `NETRC`,
+    /// `HTTPS_PROXY` and its like, `SSL_CERT_FILE`. Default: none.
     pub variables: BTreeMap<String, String>,
-    /// The proxy to go through. Default: none.
-    pub proxy: Option<ureq::Proxy>,
     /// Requests that are under way at once, at most. Default: 8.
     pub jobs: usize,
     /// Tries and the pauses between them.
@@ -71,7 +70,6 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             variables: BTreeMap::new(),
-            proxy: None,
             jobs: 8,
             retry: Retry {
                 tries: 8,

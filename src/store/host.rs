@@ -77,7 +77,7 @@ impl Host {
     fn with(uploader: Uploader, filename: Option<&'static str>, config: &Config) -> Result<Self> {
         let deletions = config.deletions.as_deref().map(open_secret).transpose()?;
         Ok(Host {
-            http: Http::new(config),
+            http: Http::new(config)?,
             uploader,
             filename,
             config: config.clone(),

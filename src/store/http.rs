@@ -10,6 +10,7 @@
 //! Messages name locations and never request URLs, whose query may be a signature, nor headers.
 
 use super::Config;
+use super::route::{self, Proxies};
 use crate::error::{Error, Kind, Result, shown};
 use backon::{BlockingRetryable, ExponentialBuilder};
 use std::cell::Cell;
@@ -29,6 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 /// A client for one store.
 pub struct Http {
     agent: ureq::Agent,
+    proxies: Proxies,
     config: Config,
     throttle: Throttle,
 }
@@ -185,14 +187,19 @@ fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 
 impl Http {
     /// A client that has at most `config.jobs` requests under way at once.
-    pub fn new(config: &Config) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Proxies::new`] and [`route::trust`].
+    pub fn new(config: &Config) -> Result<Self> {
         let timeouts = &config.timeouts;
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
             .allow_non_standard_methods(true)
-            .proxy(config.proxy.clone())
+            .proxy(None)
+            .tls_config(route::trust(config)?)
             .user_agent(concat!("storagex/", env!("CARGO_PKG_VERSION")))
             .max_idle_connections_per_host(config.jobs)
             .max_idle_connections(config.jobs)
@@ -202,11 +209,12 @@ impl Http {
             .timeout_per_write(Some(timeouts.stall))
             .build()
             .new_agent();
-        Http {
+        Ok(Http {
             agent,
+            proxies: Proxies::new(config)?,
             config: config.clone(),
             throttle: Throttle::new(config.jobs),
-        }
+        })
     }
 
     /// Runs `work` until it is done or fails for good, and says so if it took several tries.
@@ -297,6 +305,9 @@ impl Http {
         let unsendable =
             |_| Fault::lasting(Kind::Host("a header or URL that can't be sent".into()));
         let head = request.body(()).map_err(unsendable)?;
+        let proxy = self.proxies.of(url);
+        let configured = self.agent.configure_request(head).proxy(proxy);
+        let head = configured.build();
         let answer = match reads(method) {
             true => self.agent.run(head),
             false => self.agent.run(head.map(|()| ask.body)),
@@ -365,6 +376,12 @@ fn next(method: &Method, answer: &Answer) -> std::result::Result<Option<(Method,
 
 /// A fault of the connection. What it says doesn't have the URL.
 fn fault(error: ureq::Error) -> Fault {
+    /// What rustls says of a certificate that it refuses, whichever error it stands in.
+    const UNTRUSTED: &str = "invalid peer certificate: ";
+    let text = error.to_string();
+    if let Some((_, why)) = text.split_once(UNTRUSTED) {
+        return Fault::lasting(Kind::Untrusted(shown(why)));
+    }
     match error {
         ureq::Error::Io(cause) => Fault::transient(Error::io("connection failed", cause)),
         ureq::Error::Timeout(phase) => Fault::transient(

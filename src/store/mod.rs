@@ -10,6 +10,7 @@ mod dir;
 mod host;
 mod http;
 mod netrc;
+mod route;
 mod s3;
 pub mod sxcu;
 mod web;

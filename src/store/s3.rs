@@ -36,7 +36,7 @@ impl S3 {
     pub fn new(bucket: &str, prefix: &str, config: &Config) -> Result<Self> {
         let (bucket, credentials) = aws::bucket(bucket, config)?;
         Ok(S3 {
-            http: Http::new(config),
+            http: Http::new(config)?,
             bucket,
             credentials,
             prefix: prefix.to_owned(),

@@ -34,7 +34,7 @@ impl Web {
     pub fn new(base: Url, config: &Config) -> Result<Self> {
         let secret = secret(&base, config)?;
         Ok(Web {
-            http: Http::new(config),
+            http: Http::new(config)?,
             base,
             secret,
             made: Mutex::default(),
