@@ -120,7 +120,12 @@ fn hint(kind: &Kind) -> Option<String> {
             "the frame was damaged on its way or where it was kept".into()
         }
         Kind::NotPng("a key") => "sx-get brings back the frames that a key is of".into(),
-        Kind::NotPng("a JPEG picture" | "a WebP picture or another RIFF file") | Kind::Lossy => {
+        Kind::NotPng(
+            "a JPEG picture"
+            | "a WebP picture or another RIFF file"
+            | "a lossy or animated WebP picture",
+        )
+        | Kind::Lossy => {
             "whatever kept the picture changed it, and its bytes are lost; keep PNGs as they are"
                 .into()
         }

@@ -9,7 +9,7 @@ use crate::v1;
 use crate::wire::chunk::Unpacker;
 use crate::wire::frame::{self, Codec, FrameKind, Size, Trailer};
 use crate::wire::stream::{Order, Position};
-use crate::wire::{DEFAULT_LIMIT, pictures, read_frame};
+use crate::wire::{DEFAULT_LIMIT, read_frame, webp};
 use std::io::Write;
 use std::time::SystemTime;
 
@@ -273,7 +273,7 @@ pub(crate) fn fetch(
 ) -> Result<Trailer> {
     let mut trailer = None;
     store.get(&key.location, &mut |bytes| {
-        pictures::single(bytes, limit, png)?;
+        webp::single(bytes, limit, png)?;
         trailer = Some(read_frame(png, limit, pixels)?);
         Digest::of(pixels).check(&key.digest)
     })?;

@@ -10,7 +10,7 @@ use crate::pipeline;
 use crate::store::{self, Store};
 use crate::wire::frame::{self, Codec, FrameKind, Place, Size, Trailer};
 use crate::wire::stream::StreamCrc;
-use crate::wire::{pictures, pixels, v1, write_frame};
+use crate::wire::{pictures, pixels, v1, webp, write_frame};
 use url::Url;
 
 /// An index of storagex 1.0, and where its pieces are.
@@ -221,7 +221,7 @@ fn fetch(
     pixels: &mut Vec<u8>,
 ) -> Result<()> {
     store.get(location, &mut |bytes| {
-        pictures::single(bytes, limit, png)?;
+        webp::single(bytes, limit, png)?;
         let picture = pixels::parse(png, pixels)?;
         if frame::has_magic(pixels) {
             let what = "a frame of this storagex, expected a key with #blake3=DIGEST for it";

@@ -283,15 +283,17 @@ fn the_host_of_storagex_1_is_known_by_its_name() {
 }
 
 #[test]
-fn other_pngs_of_the_same_pixels_are_as_good() {
-    let folder = tempfile::tempdir().unwrap();
-    let host = Host::new(Manners::Reencoded);
-    let file = uploader(folder.path(), &host, JSON, "");
-    let config = Config {
-        verify: Verify::All,
-        ..config(folder.path())
-    };
-    comes_back(&try_put(&file, &config).unwrap());
+fn other_pictures_of_the_same_pixels_are_as_good() {
+    for manners in [Manners::Reencoded, Manners::Webp] {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::new(manners);
+        let file = uploader(folder.path(), &host, JSON, "");
+        let config = Config {
+            verify: Verify::All,
+            ..config(folder.path())
+        };
+        comes_back(&try_put(&file, &config).unwrap());
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::Store;
 use crate::error::{Error, Kind, Result};
 use crate::key::{Digest, Location};
-use crate::wire::{DEFAULT_LIMIT, pictures, pixels};
+use crate::wire::{DEFAULT_LIMIT, pictures, pixels, webp};
 
 /// How what came back compares with what was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub fn compare(
     let (mut png, mut bytes) = (Vec::new(), Vec::new());
     let limit = pictures::size(sent).pixel_bytes().max(DEFAULT_LIMIT);
     let came = store.get(location, &mut |from| {
-        pictures::single(from, limit, &mut png)?;
+        webp::single(from, limit, &mut png)?;
         pixels::parse(&png, &mut bytes).map(drop)
     });
     let was = format!("{} PNG", pictures::size(sent));

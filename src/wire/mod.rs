@@ -3,7 +3,8 @@
 //! From the bytes up: [`chunk`] cuts a stream and applies the codec, [`frame`] puts a payload
 //! between header and trailer, [`pixels`] makes a PNG of that and takes it back out of any PNG,
 //! [`pictures`] finds the PNGs in a run of bytes, [`stream`] checks that frames follow one another
-//! as they should, [`v1`] knows what storagex 1.0 wrote.
+//! as they should, [`webp`] makes PNGs of
+//! what hosts made of them, [`v1`] knows what storagex 1.0 wrote.
 
 pub mod chunk;
 pub mod frame;
@@ -11,6 +12,7 @@ pub mod pictures;
 pub mod pixels;
 pub mod stream;
 pub mod v1;
+pub mod webp;
 
 use crate::error::{Error, Kind, Result};
 use frame::{Size, Trailer};

@@ -37,7 +37,7 @@ impl<R: Read> Pictures<R> {
     /// [`Kind::NotPng`], [`Kind::BadPng`], [`Kind::CutShort`], [`Kind::TooLarge`], [`Kind::Io`].
     pub fn next(&mut self, png: &mut Vec<u8>) -> Result<bool> {
         png.clear();
-        let start = self.peek()?;
+        let start = peek(&mut self.input)?;
         if start.is_empty() {
             return Ok(false);
         }
@@ -75,16 +75,6 @@ impl<R: Read> Pictures<R> {
         }
     }
 
-    /// What comes next, as much of it as is there; nothing at the end.
-    fn peek(&mut self) -> Result<&[u8]> {
-        while let Err(e) = self.input.fill_buf() {
-            if e.kind() != ErrorKind::Interrupted {
-                return Err(Error::input(e));
-            }
-        }
-        Ok(self.input.buffer())
-    }
-
     /// Appends exactly `count` bytes of the input.
     fn take(&mut self, png: &mut Vec<u8>, count: usize) -> Result<()> {
         let mut part = (&mut self.input).take(count as u64);
@@ -101,6 +91,16 @@ impl<R: Read> Pictures<R> {
     }
 }
 
+/// What comes next, as much of it as is there; nothing at the end.
+pub(super) fn peek<R: Read>(input: &mut BufReader<R>) -> Result<&[u8]> {
+    while let Err(e) = input.fill_buf() {
+        if e.kind() != ErrorKind::Interrupted {
+            return Err(Error::input(e));
+        }
+    }
+    Ok(input.buffer())
+}
+
 /// Reads an input that is one picture of at most `limit` pixel bytes, and nothing else, into `png`.
 ///
 /// # Errors
@@ -111,7 +111,7 @@ pub fn single(input: impl Read, limit: usize, png: &mut Vec<u8>) -> Result<()> {
     if !pictures.next(png)? {
         return Err(Kind::NotPng("nothing").into());
     }
-    match pictures.peek()?.is_empty() {
+    match peek(&mut pictures.input)?.is_empty() {
         true => Ok(()),
         false => Err(Error::from(Kind::BadPng).because("bytes after its end")),
     }
@@ -170,7 +170,7 @@ fn no_png(error: Error, start: &[u8]) -> Error {
 }
 
 /// Names what is likely to be taken for a PNG, by its first bytes.
-fn sniff(head: &[u8]) -> &'static str {
+pub(super) fn sniff(head: &[u8]) -> &'static str {
     const KNOWN: [(&[u8], &str); 14] = [
         (b"\xff\xd8\xff", "a JPEG picture"),
         (b"GIF8", "a GIF picture"),

@@ -31,6 +31,8 @@ pub enum Manners {
     Most(usize),
     /// Makes palettes of pictures of few colours, and gives the others alpha.
     Reencoded,
+    /// Makes each picture a lossless one of another format.
+    Webp,
     /// Refuses the first two uploads with 429, and says when to come again, or doesn't.
     Throttled(bool),
     /// Gives half of a picture back when it is asked for the first time.
@@ -174,6 +176,7 @@ impl Host {
                 half.truncate(half.len() - picture.len() / 2);
                 half
             }
+            (Some(picture), Manners::Webp) => answer(200, "image/webp", &to_webp(&picture), ""),
             (Some(picture), Manners::Reencoded) => {
                 answer(200, "image/png", &reencoded(&picture), "")
             }
@@ -222,6 +225,18 @@ fn reencoded(picture: &[u8]) -> Vec<u8> {
     writer.write_image_data(&bytes).unwrap();
     writer.finish().unwrap();
     png
+}
+
+fn to_webp(picture: &[u8]) -> Vec<u8> {
+    let (mut pixels, mut webp) = (Vec::new(), Vec::new());
+    storagex::wire::pixels::parse(picture, &mut pixels).unwrap();
+    let size = storagex::wire::pictures::size(picture);
+    let colour = image_webp::ColorType::Rgb8;
+    let encoder = image_webp::WebPEncoder::new(&mut webp);
+    encoder
+        .encode(&pixels, size.width, size.height, colour)
+        .unwrap();
+    webp
 }
 
 fn answer(status: u16, kind: &str, body: &[u8], more: &str) -> Vec<u8> {
