@@ -116,21 +116,22 @@ struct Scratch {
 impl Slot {
     /// PNG, pixels, payload, chunk.
     fn open(&mut self, limit: usize, scratch: &mut Scratch) -> Result<()> {
-        let trailer = read_frame(&self.png, limit, &mut scratch.pixels)?;
+        let (trailer, payload_crc) = read_frame(&self.png, limit, &mut scratch.pixels)?;
+        self.trailer = Some(trailer);
         match trailer.codec {
             Codec::Zstd => {
                 let length = trailer.raw_length as usize;
                 let payload = frame::payload(&scratch.pixels);
                 scratch.unpacker.unpack(payload, length, &mut self.bytes)?;
                 self.start = 0;
+                self.crc = crc32fast::hash(self.opened().1);
             }
             Codec::Stored => {
                 std::mem::swap(&mut self.bytes, &mut scratch.pixels);
                 self.start = frame::HEADER;
+                self.crc = payload_crc;
             }
         }
-        self.trailer = Some(trailer);
-        self.crc = crc32fast::hash(self.opened().1);
         Ok(())
     }
 
@@ -186,7 +187,7 @@ pub fn list(
         },
         move |(at, png, listed), pixels| {
             let frame = read_frame(png, limit, pixels);
-            let trailer = frame.map_err(|e| e.at(format_args!("frame {at}")))?;
+            let (trailer, _) = frame.map_err(|e| e.at(format_args!("frame {at}")))?;
             *listed = Some(Listed {
                 seq: *at,
                 size: pictures::size(png),
@@ -258,7 +259,7 @@ fn look(path: &PathBuf, limit: usize, scratch: &mut Look) -> Result<Option<Found
     let Look { png, pixels } = scratch;
     let file = File::open(path).map_err(|e| Error::io("cannot open", e))?;
     pictures::single(file, limit, png)?;
-    let trailer = read_frame(png, limit, pixels)?;
+    let (trailer, _) = read_frame(png, limit, pixels)?;
     let (offset, last) = match trailer.place {
         _ if trailer.kind == FrameKind::Index => return Ok(None),
         Place::Anywhere => return Err(Kind::NotPositioned.into()),

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::pipeline;
 use crate::wire::chunk::{Chunks, Packer, Span};
-use crate::wire::frame::{FrameKind, Place, Size, Trailer};
+use crate::wire::frame::{Codec, FrameKind, Place, Size, Trailer};
 use crate::wire::stream::StreamCrc;
 use crate::wire::{DEFAULT_LIMIT, write_frame};
 use std::io::{Read, Write};
@@ -34,12 +34,11 @@ impl Default for Options {
 
 impl Options {
     /// The bytes of buffers that encoding takes, whatever the length of the stream: a chunk and a
-    /// PNG for each slot; pixels and a payload for each worker and for the last frame. The contexts
-    /// of zstd, some 1 MiB a worker at level 3 and 30 MiB at level 19, and the program come on top.
+    /// PNG for each slot; a payload for each worker and for the last frame. The contexts of zstd, some 1 MiB a worker at level 3 and 30 MiB at level 19, and the program come on top.
     #[must_use]
     pub fn memory(&self) -> usize {
         let frame = self.size.pixel_bytes() + self.size.pixel_bytes() / 64 + 1024;
-        pipeline::slots(self.jobs) * 2 * frame + (self.jobs + 1) * 2 * frame
+        pipeline::slots(self.jobs) * 2 * frame + (self.jobs + 1) * frame
     }
 }
 
@@ -71,18 +70,18 @@ pub fn encode(
     let mut chunks = Chunks::new(input, full.capacity());
     let buffer_size = chunks.buffer_size();
     let mut stream_crc = StreamCrc::default();
-    let mut scratch = Scratch::default();
+    let mut packer = Packer::default();
     let mut summary = Summary::default();
     pipeline::run(
         options.jobs,
         || Slot::new(buffer_size),
         move |slot| slot.fill(&mut chunks),
-        move |slot, scratch: &mut Scratch| {
-            slot.crc = crc32fast::hash(slot.chunk());
-            match slot.span.last {
-                true => Ok(()), // its trailer needs the CRC of all chunks: see below
-                false => slot.frame(Place::At(slot.span.offset), full, level, scratch),
+        move |slot, packer: &mut Packer| match slot.span.last {
+            true => {
+                slot.crc = crc32fast::hash(slot.chunk());
+                Ok(()) // its trailer needs the CRC of all chunks: see below
             }
+            false => slot.frame(Place::At(slot.span.offset), full, level, packer),
         },
         |slot| {
             stream_crc.append(slot.crc, slot.span.length as u64);
@@ -92,7 +91,7 @@ pub fn encode(
                     stream_crc: stream_crc.value(),
                     positioned: true,
                 };
-                slot.frame(place, full, level, &mut scratch)?;
+                slot.frame(place, full, level, &mut packer)?;
             }
             output.write_all(&slot.png).map_err(Error::output)?;
             summary.bytes += slot.span.length as u64;
@@ -110,13 +109,6 @@ struct Slot {
     span: Span,
     crc: u32,
     png: Vec<u8>,
-}
-
-/// What a worker needs to make a frame.
-#[derive(Default)]
-struct Scratch {
-    packer: Packer,
-    pixels: Vec<u8>,
 }
 
 impl Slot {
@@ -140,9 +132,9 @@ impl Slot {
     }
 
     /// Chunk, payload, pixels, PNG.
-    fn frame(&mut self, place: Place, full: Size, level: i32, scratch: &mut Scratch) -> Result<()> {
+    fn frame(&mut self, place: Place, full: Size, level: i32, packer: &mut Packer) -> Result<()> {
         let chunk = &self.buffer[..self.span.length];
-        let (codec, payload) = scratch.packer.pack(chunk, level)?;
+        let (codec, payload) = packer.pack(chunk, level)?;
         let trailer = Trailer {
             kind: FrameKind::Data,
             codec,
@@ -150,7 +142,11 @@ impl Slot {
             raw_length: u32::try_from(chunk.len()).expect("internal error: a chunk over 4 GiB"),
         };
         let size = full.fit(payload.len());
-        write_frame(&trailer, payload, size, &mut scratch.pixels, &mut self.png);
+        let payload_crc = write_frame(&trailer, payload, size, &mut self.png);
+        self.crc = match codec {
+            Codec::Stored => payload_crc,
+            Codec::Zstd => crc32fast::hash(chunk),
+        };
         Ok(())
     }
 }

@@ -274,7 +274,7 @@ pub(crate) fn fetch(
     let mut trailer = None;
     store.get(&key.location, &mut |bytes| {
         webp::single(bytes, limit, png)?;
-        trailer = Some(read_frame(png, limit, pixels)?);
+        trailer = Some(read_frame(png, limit, pixels)?.0);
         Digest::of(pixels).check(&key.digest)
     })?;
     Ok(trailer.expect("internal error: a store that gave nothing"))

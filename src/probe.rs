@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::key::Digest;
 use crate::store::{self, Comparison, Config, Verify, compare};
-use crate::wire::frame::{Codec, FrameKind, Place, Size, Trailer};
+use crate::wire::frame::{self, Codec, FrameKind, Place, Size, Trailer};
 use crate::wire::{DEFAULT_LIMIT, write_frame};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -143,7 +143,8 @@ fn noise(size: Size) -> (Digest, Vec<u8>) {
         },
         raw_length: u32::try_from(payload.len()).expect("internal error: a frame over 4 GiB"),
     };
-    let (mut pixels, mut png) = (Vec::new(), Vec::new());
-    write_frame(&trailer, &payload, size, &mut pixels, &mut png);
-    (Digest::of(&pixels), png)
+    let digest = Digest::of(&frame::to_pixels(&trailer, &payload, size));
+    let mut png = Vec::new();
+    write_frame(&trailer, &payload, size, &mut png);
+    (digest, png)
 }

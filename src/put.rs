@@ -6,7 +6,7 @@ use crate::index::{self, Builder, Index, Stored};
 use crate::key::{Digest, Key};
 use crate::pipeline;
 use crate::store::Store;
-use crate::wire::frame::{Codec, FrameKind, Place, Size, Trailer};
+use crate::wire::frame::{self, Codec, FrameKind, Place, Size, Trailer};
 use crate::wire::pictures::{self, Pictures};
 use crate::wire::stream::Order;
 use crate::wire::{DEFAULT_LIMIT, read_frame, write_frame};
@@ -137,7 +137,7 @@ struct Slot {
 impl Slot {
     /// PNG, pixels, digest, store.
     fn put(&mut self, store: &dyn Store, limit: usize, pixels: &mut Vec<u8>) -> Result<()> {
-        let trailer = read_frame(&self.png, limit, pixels)?;
+        let (trailer, _) = read_frame(&self.png, limit, pixels)?;
         if trailer.kind == FrameKind::Index {
             return Err(Kind::WrongKind("a frame of an index, expected data").into());
         }
@@ -167,9 +167,10 @@ fn put_index(json: &[u8], full: Size, store: &dyn Store) -> Result<Key> {
         place: Place::Anywhere,
         raw_length: u32::try_from(json.len()).expect("internal error: an index over 4 GiB"),
     };
-    let (mut pixels, mut png) = (Vec::new(), Vec::new());
-    write_frame(&trailer, json, full.fit(json.len()), &mut pixels, &mut png);
-    let digest = Digest::of(&pixels);
+    let size = full.fit(json.len());
+    let digest = Digest::of(&frame::to_pixels(&trailer, json, size));
+    let mut png = Vec::new();
+    write_frame(&trailer, json, size, &mut png);
     let location = store.put(&digest, &png)?;
     Ok(Key { location, digest })
 }

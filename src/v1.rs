@@ -105,7 +105,6 @@ pub(crate) fn walk(
     let limit = options.limit;
     let mut pieces = upload.pieces.into_iter();
     let mut stream_crc = StreamCrc::default();
-    let mut scratch = Vec::new();
     pipeline::run(
         options.jobs,
         Slot::default,
@@ -113,18 +112,21 @@ pub(crate) fn walk(
             slot.piece = pieces.next();
             Ok(slot.piece.is_some())
         },
-        move |slot, scratch| {
+        move |slot, (): &mut ()| {
             slot.fetch(store.as_ref(), limit).map_err(|e| slot.at(e))?;
             match slot.piece().last {
-                true => Ok(()), // its trailer needs the CRC of all pieces: see below
-                false => slot.frame(Place::At(slot.piece().offset), limit, scratch),
+                true => {
+                    slot.crc = crc32fast::hash(slot.payload());
+                    Ok(()) // its trailer needs the CRC of all pieces: see below
+                }
+                false => slot.frame(Place::At(slot.piece().offset), limit),
             }
         },
         |slot| {
             stream_crc.append(slot.crc, slot.piece().size);
             if slot.piece().last {
                 let place = last(slot.piece().offset, &stream_crc);
-                slot.frame(place, limit, &mut scratch)?;
+                slot.frame(place, limit)?;
             }
             each(&slot.png)
         },
@@ -142,9 +144,9 @@ fn last(offset: u64, stream_crc: &StreamCrc) -> Place {
 
 /// The frame of an empty file, which has no pieces.
 fn empty() -> Vec<u8> {
-    let (mut pixels, mut png) = (Vec::new(), Vec::new());
+    let mut png = Vec::new();
     let trailer = trailer(last(0, &StreamCrc::default()), 0);
-    write_frame(&trailer, &[], Size::DEFAULT.fit(0), &mut pixels, &mut png);
+    write_frame(&trailer, &[], Size::DEFAULT.fit(0), &mut png);
     png
 }
 
@@ -185,22 +187,16 @@ impl Slot {
                 "a piece of {found} bytes, expected {expected}"
             )));
         }
-        self.crc = crc32fast::hash(self.payload());
         Ok(())
     }
 
     /// Payload, pixels, PNG.
-    fn frame(&mut self, place: Place, limit: usize, scratch: &mut Vec<u8>) -> Result<()> {
+    fn frame(&mut self, place: Place, limit: usize) -> Result<()> {
         let payload = v1::parse(&self.pixels).expect("internal error: a piece that is none");
         let full = v1::frame_size(pictures::size(&self.png)).within(limit)?;
         let trailer = trailer(place, payload.len());
-        write_frame(
-            &trailer,
-            payload,
-            full.fit(payload.len()),
-            scratch,
-            &mut self.png,
-        );
+        let size = full.fit(payload.len());
+        self.crc = write_frame(&trailer, payload, size, &mut self.png);
         Ok(())
     }
 

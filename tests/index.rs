@@ -8,7 +8,7 @@ use std::sync::Arc;
 use storagex::get::{self, Options};
 use storagex::key::{Digest, Location};
 use storagex::store::{self, Config, Store};
-use storagex::wire::frame::{Codec, FrameKind, Place, Size, Trailer};
+use storagex::wire::frame::{Codec, FrameKind, Place, Size, Trailer, to_pixels};
 use storagex::wire::write_frame;
 use storagex::{Key, Kind, Source, encode, index, put};
 use tempfile::TempDir;
@@ -50,10 +50,10 @@ impl Fixture {
             place,
             raw_length: u32::try_from(payload.len()).unwrap(),
         };
-        let (mut pixels, mut png) = (Vec::new(), Vec::new());
         let size = Size::DEFAULT.fit(payload.len());
-        write_frame(&trailer, payload, size, &mut pixels, &mut png);
-        let digest = Digest::of(&pixels);
+        let digest = Digest::of(&to_pixels(&trailer, payload, size));
+        let mut png = Vec::new();
+        write_frame(&trailer, payload, size, &mut png);
         let location = self.store.put(&digest, &png).unwrap();
         Key { location, digest }
     }

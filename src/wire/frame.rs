@@ -1,12 +1,15 @@
 //! Header, payload, padding and trailer in pixel bytes: "THE FRAME" in storagex(5).
 
 use crate::error::{Error, Kind, Result};
+use crc32fast::Hasher;
 use std::fmt;
 
 /// Bytes before the payload: its length.
 pub const HEADER: usize = 4;
 /// Bytes after the padding.
 pub const TRAILER: usize = 32;
+/// Bytes that are worked on at once, so that they are in the cache the second time.
+const PIECE: usize = 1 << 14;
 
 const MAGIC: &[u8; 4] = b"SXFR";
 const VERSION: u8 = 2;
@@ -154,36 +157,67 @@ impl fmt::Display for Size {
     }
 }
 
-/// Writes the pixel bytes of a frame into `pixels`, in place of what it holds.
+/// Gives the pixel bytes of a frame to `sink`, piece by piece, each small enough for a core's cache.
+/// Gives the CRC-32 of the payload, of which that of the pixels is made without looking at it twice.
 ///
 /// `payload` must fit `size`, and `trailer.raw_length` be its length once the codec is undone.
-pub fn render(trailer: &Trailer, payload: &[u8], size: Size, pixels: &mut Vec<u8>) {
-    let end = size.pixel_bytes();
-    pixels.clear();
-    pixels.extend_from_slice(&length32(payload).to_le_bytes());
-    pixels.extend_from_slice(payload);
-    pixels.resize(end - TRAILER, 0);
-    let (mut flags, offset, stream_crc) = match trailer.place {
+pub fn render(trailer: &Trailer, payload: &[u8], size: Size, sink: &mut impl FnMut(&[u8])) -> u32 {
+    let header = length32(payload).to_le_bytes();
+    let mut payload_crc = Hasher::new();
+    sink(&header);
+    for piece in payload.chunks(PIECE) {
+        payload_crc.update(piece);
+        sink(piece);
+    }
+    let mut crc = Hasher::new();
+    crc.update(&header);
+    crc.combine(&payload_crc);
+    let mut padding = size.pixel_bytes() - HEADER - payload.len() - TRAILER;
+    while padding > 0 {
+        let zeros = &[0; 256][..padding.min(256)];
+        crc.update(zeros);
+        sink(zeros);
+        padding -= zeros.len();
+    }
+    let mut bytes = trailer_bytes(trailer);
+    crc.update(&bytes[..TRAILER - 4]);
+    bytes[TRAILER - 4..].copy_from_slice(&crc.finalize().to_le_bytes());
+    sink(&bytes);
+    payload_crc.finalize()
+}
+
+/// The trailer, with 0 for the CRC.
+fn trailer_bytes(trailer: &Trailer) -> [u8; TRAILER] {
+    let (flags, offset, stream_crc) = match trailer.place {
         Place::Anywhere => (0, 0, 0),
         Place::At(offset) => (POSITIONED, offset, 0),
         Place::Last {
-            offset, stream_crc, ..
-        } => (LAST, offset, stream_crc),
+            offset,
+            stream_crc,
+            positioned,
+        } => (
+            LAST | if positioned { POSITIONED } else { 0 },
+            offset,
+            stream_crc,
+        ),
     };
-    if let Place::Last {
-        positioned: true, ..
-    } = trailer.place
-    {
-        flags |= POSITIONED;
-    }
-    pixels.extend_from_slice(MAGIC);
-    pixels.extend_from_slice(&[VERSION, trailer.kind as u8, trailer.codec as u8, flags]);
-    pixels.extend_from_slice(&trailer.raw_length.to_le_bytes());
-    pixels.extend_from_slice(&offset.to_le_bytes());
-    pixels.extend_from_slice(&stream_crc.to_le_bytes());
-    pixels.extend_from_slice(&[0; 4]);
-    let crc = crc32fast::hash(pixels);
-    pixels.extend_from_slice(&crc.to_le_bytes());
+    let mut bytes = [0; TRAILER];
+    bytes[..4].copy_from_slice(MAGIC);
+    bytes[4..8].copy_from_slice(&[VERSION, trailer.kind as u8, trailer.codec as u8, flags]);
+    bytes[8..12].copy_from_slice(&trailer.raw_length.to_le_bytes());
+    bytes[12..20].copy_from_slice(&offset.to_le_bytes());
+    bytes[20..24].copy_from_slice(&stream_crc.to_le_bytes());
+    bytes
+}
+
+/// The pixel bytes of a frame in one piece: see [`render`].
+#[must_use]
+pub fn to_pixels(trailer: &Trailer, payload: &[u8], size: Size) -> Vec<u8> {
+    let mut pixels = Vec::with_capacity(size.pixel_bytes());
+    render(trailer, payload, size, &mut |bytes: &[u8]| {
+        pixels.extend_from_slice(bytes);
+    });
+    pixels
 }
 
 /// The length of a payload as its header has it.
@@ -218,7 +252,7 @@ pub fn resembles(pixels: &[u8]) -> bool {
     magic < 4 * 40 && others < 8 * 36
 }
 
-/// Reads the trailer of a frame; [`payload`] is what it is of.
+/// Reads the trailer of a frame, and the CRC-32 of its payload; [`payload`] is what it is of.
 ///
 /// Checks everything that "What a reader MUST do" lists from the CRC on; that the magic is there
 /// ([`has_magic`]) is for the caller to see first. `limit` is the greatest raw length allowed.
@@ -226,11 +260,11 @@ pub fn resembles(pixels: &[u8]) -> bool {
 /// # Errors
 ///
 /// [`Kind::Checksum`], [`Kind::Version`] or [`Kind::Field`].
-pub fn parse(pixels: &[u8], limit: usize) -> Result<Trailer> {
+pub fn parse(pixels: &[u8], limit: usize) -> Result<(Trailer, u32)> {
     debug_assert!(has_magic(pixels));
     let (body, trailer) = pixels.split_at(pixels.len() - TRAILER);
     let expected = u32_at(trailer, 28);
-    let found = crc32fast::hash(&pixels[..pixels.len() - 4]);
+    let (found, payload_crc) = checksums(&pixels[..pixels.len() - 4]);
     if found != expected {
         return Err(Error::from(Kind::Checksum {
             of: "frame".into(),
@@ -244,7 +278,20 @@ pub fn parse(pixels: &[u8], limit: usize) -> Result<Trailer> {
     let trailer = parse_trailer(trailer)?;
     check_body(body)?;
     check_length(&trailer, payload(pixels), limit)?;
-    Ok(trailer)
+    Ok((trailer, payload_crc))
+}
+
+/// The CRC-32 of these pixels, and of the payload that they begin with, if they do.
+fn checksums(pixels: &[u8]) -> (u32, u32) {
+    let (header, room) = pixels.split_at(HEADER);
+    let length = (u32_at(header, 0) as usize).min(room.len());
+    let (payload, rest) = room.split_at(length);
+    let payload_crc = crc32fast::hash(payload);
+    let mut crc = Hasher::new();
+    crc.update(header);
+    crc.combine(&Hasher::new_with_initial_len(payload_crc, length as u64));
+    crc.update(rest);
+    (crc.finalize(), payload_crc)
 }
 
 /// The payload, with the codec still on, of pixels that [`parse`] has accepted.
@@ -402,14 +449,13 @@ mod tests {
             raw_length: 0,
         };
         let size = Size::DEFAULT.fit(0);
-        let mut pixels = Vec::new();
-        render(&trailer, b"", size, &mut pixels);
+        let pixels = to_pixels(&trailer, b"", size);
         assert_eq!((size.width, size.height, pixels.len()), (16, 16, 768));
         assert_eq!(
             blake3::hash(&pixels).to_hex().as_str(),
             "a220d39a9abe8d4bd0e6aa57f1498a9a5e35a5ccb00ba0425f1f2651ba978ff7"
         );
-        assert_eq!(parse(&pixels, 768).unwrap(), trailer);
+        assert_eq!(parse(&pixels, 768).unwrap(), (trailer, 0));
         assert_eq!(payload(&pixels), b"");
     }
 
@@ -447,9 +493,8 @@ mod tests {
                 place,
                 raw_length: length32(&bytes),
             };
-            let mut pixels = Vec::new();
-            render(&trailer, &bytes, Size::DEFAULT.fit(bytes.len()), &mut pixels);
-            prop_assert_eq!(parse(&pixels, 1000).unwrap(), trailer);
+            let pixels = to_pixels(&trailer, &bytes, Size::DEFAULT.fit(bytes.len()));
+            prop_assert_eq!(parse(&pixels, 1000).unwrap(), (trailer, crc32fast::hash(&bytes)));
             prop_assert_eq!(payload(&pixels), bytes);
         }
 

@@ -1,7 +1,7 @@
 //! What storagex(5) specifies: pure, no I/O but `Read`.
 //!
 //! From the bytes up: [`chunk`] cuts a stream and applies the codec, [`frame`] puts a payload
-//! between header and trailer, [`pixels`] makes a PNG of that and takes it back out of any PNG,
+//! between header and trailer, [`plain`] makes a PNG of that, [`pixels`] takes it back out of any PNG,
 //! [`pictures`] finds the PNGs in a run of bytes, [`stream`] checks that frames follow one another
 //! as they should, [`webp`] makes PNGs of
 //! what hosts made of them, [`v1`] knows what storagex 1.0 wrote.
@@ -10,6 +10,7 @@ pub mod chunk;
 pub mod frame;
 pub mod pictures;
 pub mod pixels;
+pub mod plain;
 pub mod stream;
 pub mod v1;
 pub mod webp;
@@ -23,26 +24,26 @@ pub const DEFAULT_LIMIT: usize = 64 << 20;
 /// The limit can't be raised over this: 1 GiB, so that a PNG's chunk lengths (31 bits) hold it.
 pub const MAX_LIMIT: usize = 1 << 30;
 
-/// Makes a frame: lays its pixels, with `pixels` as scratch, and its PNG into `png`.
-pub fn write_frame(
-    trailer: &Trailer,
-    payload: &[u8],
-    size: Size,
-    pixels: &mut Vec<u8>,
-    png: &mut Vec<u8>,
-) {
-    frame::render(trailer, payload, size, pixels);
-    pixels::render(pixels, size, png);
+/// Makes a frame: lays its PNG into `png`, in place of what that holds. Gives the CRC-32 of the
+/// payload.
+///
+/// Payload and size must be as [`frame::render`] wants them.
+pub fn write_frame(trailer: &Trailer, payload: &[u8], size: Size, png: &mut Vec<u8>) -> u32 {
+    let mut picture = plain::Writer::new(size, png);
+    let crc = frame::render(trailer, payload, size, &mut |bytes| picture.append(bytes));
+    picture.finish();
+    crc
 }
 
 /// Reads a frame from a PNG that [`pictures`] found: its pixels into `pixels`, in place of what that
-/// holds, and its trailer from these. [`frame::payload`] of the pixels is its payload.
+/// holds, and its trailer and the CRC-32 of its payload from these. [`frame::payload`] of the pixels
+/// is its payload.
 ///
 /// # Errors
 ///
 /// [`Kind::BadPng`]; [`Kind::OldPiece`], [`Kind::Lossy`] or [`Kind::NotFrame`] for a picture of
 /// something else; those of [`frame::parse`].
-pub fn read_frame(png: &[u8], limit: usize, pixels: &mut Vec<u8>) -> Result<Trailer> {
+pub fn read_frame(png: &[u8], limit: usize, pixels: &mut Vec<u8>) -> Result<(Trailer, u32)> {
     let picture = pixels::parse(png, pixels)?;
     if !frame::has_magic(pixels) {
         return Err(no_frame(pixels, picture));

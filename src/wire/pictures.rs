@@ -36,7 +36,6 @@ impl<R: Read> Pictures<R> {
     ///
     /// [`Kind::NotPng`], [`Kind::BadPng`], [`Kind::CutShort`], [`Kind::TooLarge`], [`Kind::Io`].
     pub fn next(&mut self, png: &mut Vec<u8>) -> Result<bool> {
-        png.clear();
         let start = peek(&mut self.input)?;
         if start.is_empty() {
             return Ok(false);
@@ -45,13 +44,15 @@ impl<R: Read> Pictures<R> {
         if !SIGNATURE.starts_with(&start[..start.len().min(8)]) {
             return Err(Kind::NotPng(sniff(start)).into());
         }
-        self.take(png, SIGNATURE.len())
-            .map_err(|e| no_png(e, png))?;
-        if !png.starts_with(SIGNATURE) {
-            return Err(Kind::NotPng(sniff(png)).into());
+        let mut picture = Picture { png, length: 0 };
+        picture
+            .take(&mut self.input, SIGNATURE.len())
+            .map_err(|e| no_png(e, picture.bytes()))?;
+        if !picture.bytes().starts_with(SIGNATURE) {
+            return Err(Kind::NotPng(sniff(picture.bytes())).into());
         }
-        self.take(png, HEAD - SIGNATURE.len())?;
-        let header = Header::parse(png)?;
+        picture.take(&mut self.input, HEAD - SIGNATURE.len())?;
+        let header = Header::parse(picture.bytes())?;
         Size {
             width: header.width,
             height: header.height,
@@ -59,35 +60,52 @@ impl<R: Read> Pictures<R> {
         .within(self.limit)?;
         let most = header.most_bytes();
         loop {
-            let at = png.len();
-            self.take(png, 8)?;
-            let length = u32_at(png, at) as usize;
-            let is_end = &png[at + 4..at + 8] == b"IEND";
-            if png.len() + length + 4 > most {
-                let size = size(png);
+            let at = picture.length;
+            picture.take(&mut self.input, 8)?;
+            let length = u32_at(picture.bytes(), at) as usize;
+            let is_end = &picture.bytes()[at + 4..] == b"IEND";
+            if picture.length + length + 4 > most {
+                let size = size(picture.bytes());
                 let what = format!("over {most} bytes, expected at most so many for {size} pixels");
                 return Err(Error::from(Kind::BadPng).because(what));
             }
-            self.take(png, length + 4)?;
+            picture.take(&mut self.input, length + 4)?;
             if is_end {
+                picture.png.truncate(picture.length);
                 return Ok(true);
             }
         }
     }
+}
 
-    /// Appends exactly `count` bytes of the input.
-    fn take(&mut self, png: &mut Vec<u8>, count: usize) -> Result<()> {
-        let mut part = (&mut self.input).take(count as u64);
-        let got = loop {
-            match part.read_to_end(png) {
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                other => break other.map_err(Error::input)?,
+/// A picture that is being read. What `png` holds behind the first `length` bytes is of the one
+/// before, and is written over: a buffer that goes round isn't zeroed again.
+struct Picture<'a> {
+    png: &'a mut Vec<u8>,
+    length: usize,
+}
+
+impl Picture<'_> {
+    fn bytes(&self) -> &[u8] {
+        &self.png[..self.length]
+    }
+
+    /// Appends exactly `count` bytes of the input. Takes memory for a mebibyte at a time.
+    fn take(&mut self, input: &mut impl Read, count: usize) -> Result<()> {
+        let end = self.length + count;
+        while self.length < end {
+            let step = end.min(self.length + (1 << 20));
+            if self.png.len() < step {
+                self.png.resize(step, 0);
             }
-        };
-        match got == count {
-            true => Ok(()),
-            false => Err(Kind::CutShort(png.len() as u64).into()),
+            match input.read(&mut self.png[self.length..step]) {
+                Ok(0) => return Err(Kind::CutShort(self.length as u64).into()),
+                Ok(got) => self.length += got,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(Error::input(e)),
+            }
         }
+        Ok(())
     }
 }
 

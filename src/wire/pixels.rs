@@ -1,6 +1,7 @@
-//! Pixel bytes to PNG and back: "The PNG that a writer makes" in storagex(5), and any other PNG.
+//! Pixel bytes to PNG and back: a plain one, and any other.
 
 use super::frame::Size;
+use super::{pictures, plain};
 use crate::error::{Error, Kind, Result};
 use png::{ColorType, DecodeOptions, Decoder, Transformations};
 use std::borrow::Cow;
@@ -8,88 +9,12 @@ use std::io::Cursor;
 
 /// What every PNG starts with.
 pub(super) const SIGNATURE: &[u8; 8] = b"\x89PNG\r\n\x1a\n";
-/// The most that a stored deflate block holds.
-const BLOCK: usize = 65535;
-
 /// Writes a PNG of these pixel bytes into `png`, in place of what it holds.
-///
-/// Deflate blocks are stored and rows unfiltered: the payload is compressed already, and a stream
-/// that is laid by hand costs two copies and two checksums, where the encoder of the `png` crate
-/// with compression off makes half a gigabyte a second.
 pub fn render(pixels: &[u8], size: Size, png: &mut Vec<u8>) {
     debug_assert_eq!(pixels.len(), size.pixel_bytes());
-    png.clear();
-    png.extend_from_slice(SIGNATURE);
-    chunk(png, *b"IHDR", |png| {
-        png.extend_from_slice(&size.width.to_be_bytes());
-        png.extend_from_slice(&size.height.to_be_bytes());
-        png.extend_from_slice(&[8, 2, 0, 0, 0]);
-    });
-    chunk(png, *b"IDAT", |png| stored_zlib(pixels, size, png));
-    chunk(png, *b"IEND", |_| {});
-}
-
-/// Appends a PNG chunk with the body that `body` appends.
-fn chunk(png: &mut Vec<u8>, name: [u8; 4], body: impl FnOnce(&mut Vec<u8>)) {
-    let start = png.len();
-    png.extend_from_slice(&[0; 4]);
-    png.extend_from_slice(&name);
-    body(png);
-    let length = u32::try_from(png.len() - start - 8).expect("internal error: a chunk over 4 GiB");
-    png[start..start + 4].copy_from_slice(&length.to_be_bytes());
-    let crc = crc32fast::hash(&png[start + 4..]);
-    png.extend_from_slice(&crc.to_be_bytes());
-}
-
-/// Appends the rows, each behind its filter byte 0, as a zlib stream (RFC 1950) of stored deflate
-/// blocks (RFC 1951, 3.2.4).
-fn stored_zlib(pixels: &[u8], size: Size, png: &mut Vec<u8>) {
-    let total = pixels.len() + size.height as usize;
-    png.reserve(2 + total.div_ceil(BLOCK) * 5 + total + 4 + 4 + 12);
-    png.extend_from_slice(&[0x78, 0x01]);
-    let mut blocks = Blocks {
-        left: total,
-        room: 0,
-    };
-    let mut adler = simd_adler32::Adler32::new();
-    for row in pixels.chunks_exact(size.width as usize * 3) {
-        blocks.append(&[0], png);
-        adler.write(&[0]);
-        blocks.append(row, png);
-        adler.write(row);
-    }
-    png.extend_from_slice(&adler.finish().to_be_bytes());
-}
-
-/// Divides a run of bytes, whose length is known before, into stored blocks.
-struct Blocks {
-    /// Bytes that no block has room for yet.
-    left: usize,
-    /// Room in the block that is open.
-    room: usize,
-}
-
-impl Blocks {
-    fn append(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
-        while !bytes.is_empty() {
-            if self.room == 0 {
-                self.open(out);
-            }
-            let (now, later) = bytes.split_at(bytes.len().min(self.room));
-            out.extend_from_slice(now);
-            self.room -= now.len();
-            bytes = later;
-        }
-    }
-
-    #[expect(clippy::cast_possible_truncation)] // at most BLOCK
-    fn open(&mut self, out: &mut Vec<u8>) {
-        self.room = self.left.min(BLOCK);
-        self.left -= self.room;
-        out.push(u8::from(self.left == 0));
-        out.extend_from_slice(&(self.room as u16).to_le_bytes());
-        out.extend_from_slice(&(!(self.room as u16)).to_le_bytes());
-    }
+    let mut writer = plain::Writer::new(size, png);
+    writer.append(pixels);
+    writer.finish();
 }
 
 /// Reads the pixels of one whole PNG into `pixels`, in place of what it holds, as 8-bit RGB.
@@ -103,6 +28,10 @@ impl Blocks {
 ///
 /// [`Kind::Checksum`] for a chunk, else [`Kind::BadPng`].
 pub fn parse(png: &[u8], pixels: &mut Vec<u8>) -> Result<String> {
+    let size = pictures::size(png);
+    if plain::parse(png, size, pixels) {
+        return Ok(format!("a {size} 8-bit RGB picture"));
+    }
     let png = essential(png)?;
     decode(&png, pixels).map_err(|e| Error::from(Kind::BadPng).because(readable(&e)))
 }

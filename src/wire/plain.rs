@@ -1,0 +1,319 @@
+//! PNGs as we write them: "The PNG that a writer makes" in storagex(5).
+//!
+//! One IDAT chunk holds a zlib stream (RFC 1950) of stored deflate blocks (RFC 1951, 3.2.4), each but
+//! the last of 65535 bytes, with the rows behind their filter bytes 0. Both ways go block by block,
+//! so that what is copied is still in the cache of the core when its checksums are taken.
+
+use super::frame::Size;
+use super::pixels::SIGNATURE;
+use crc32fast::Hasher;
+use simd_adler32::Adler32;
+
+/// The most that a stored deflate block holds.
+const BLOCK: usize = 65535;
+/// What stands before the IDAT chunk's data: signature, IHDR, and the IDAT's length and name.
+const START: usize = 8 + 25 + 8;
+/// What stands behind the zlib stream: the CRC of IDAT, and IEND.
+const END: usize = 4 + 12;
+/// The header of the zlib stream.
+const ZLIB: [u8; 2] = [0x78, 0x01];
+/// IEND as a whole.
+const IEND: [u8; 12] = *b"\0\0\0\0IEND\xae\x42\x60\x82";
+
+/// Writes a PNG of pixel bytes that come piece by piece.
+pub struct Writer<'a> {
+    png: &'a mut Vec<u8>,
+    /// Bytes of a row, and how many of them the open one still takes.
+    row: usize,
+    row_left: usize,
+    /// Bytes that no block has room for yet, and room in the block that is open.
+    left: usize,
+    room: usize,
+    /// Where the open block's data starts.
+    block: usize,
+    /// What the CRC of IDAT covers so far, and up to where in `png`.
+    crc: Hasher,
+    summed: usize,
+    adler: Adler32,
+}
+
+impl<'a> Writer<'a> {
+    /// Begins a PNG of this size in `png`, in place of what that holds.
+    pub fn new(size: Size, png: &'a mut Vec<u8>) -> Self {
+        let Lengths { rows, zlib } = Lengths::of(size);
+        png.clear();
+        png.reserve_exact(START + zlib + END);
+        png.extend_from_slice(&start(size, zlib));
+        png.extend_from_slice(&ZLIB);
+        Writer {
+            png,
+            row: size.width as usize * 3,
+            row_left: 0,
+            left: rows,
+            room: 0,
+            block: 0,
+            crc: Hasher::new(),
+            summed: START - 4,
+            adler: Adler32::new(),
+        }
+    }
+
+    /// Appends pixel bytes. All together they must be as many as the size says.
+    pub fn append(&mut self, mut pixels: &[u8]) {
+        while !pixels.is_empty() {
+            if self.row_left == 0 {
+                self.row_left = self.row;
+                self.store(&[0]);
+            }
+            let (now, later) = pixels.split_at(pixels.len().min(self.row_left));
+            self.store(now);
+            self.row_left -= now.len();
+            pixels = later;
+        }
+    }
+
+    /// Ends the PNG.
+    pub fn finish(mut self) {
+        debug_assert_eq!((self.left, self.room), (0, 0), "pixels are missing");
+        self.png
+            .extend_from_slice(&self.adler.finish().to_be_bytes());
+        self.crc.update(&self.png[self.summed..]);
+        self.png
+            .extend_from_slice(&self.crc.finalize().to_be_bytes());
+        self.png.extend_from_slice(&IEND);
+    }
+
+    /// Appends bytes of rows to stored blocks.
+    fn store(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.room == 0 {
+                self.open();
+            }
+            let (now, later) = bytes.split_at(bytes.len().min(self.room));
+            self.png.extend_from_slice(now);
+            self.room -= now.len();
+            if self.room == 0 {
+                self.sum();
+            }
+            bytes = later;
+        }
+    }
+
+    fn open(&mut self) {
+        self.room = self.left.min(BLOCK);
+        self.left -= self.room;
+        let header = block_header(self.room, self.left == 0);
+        self.png.extend_from_slice(&header);
+        self.block = self.png.len();
+    }
+
+    /// Takes the checksums of a block that is full.
+    fn sum(&mut self) {
+        self.adler.write(&self.png[self.block..]);
+        self.crc.update(&self.png[self.summed..]);
+        self.summed = self.png.len();
+    }
+}
+
+/// Lengths of the zlib stream of a PNG.
+struct Lengths {
+    /// Of the rows with their filter bytes.
+    rows: usize,
+    /// Of the whole stream.
+    zlib: usize,
+}
+
+impl Lengths {
+    fn of(size: Size) -> Self {
+        let rows = size.pixel_bytes() + size.height as usize;
+        let zlib = ZLIB.len() + rows.div_ceil(BLOCK) * 5 + rows + 4;
+        Lengths { rows, zlib }
+    }
+}
+
+/// All before the data of IDAT.
+fn start(size: Size, zlib: usize) -> [u8; START] {
+    let mut start = [0; START];
+    start[..8].copy_from_slice(SIGNATURE);
+    start[8..16].copy_from_slice(b"\0\0\0\x0dIHDR");
+    start[16..20].copy_from_slice(&size.width.to_be_bytes());
+    start[20..24].copy_from_slice(&size.height.to_be_bytes());
+    start[24..29].copy_from_slice(&[8, 2, 0, 0, 0]);
+    let crc = crc32fast::hash(&start[12..29]);
+    start[29..33].copy_from_slice(&crc.to_be_bytes());
+    let length = u32::try_from(zlib).expect("internal error: a chunk over 4 GiB");
+    start[33..37].copy_from_slice(&length.to_be_bytes());
+    start[37..].copy_from_slice(b"IDAT");
+    start
+}
+
+#[expect(clippy::cast_possible_truncation)] // at most BLOCK
+fn block_header(length: usize, last: bool) -> [u8; 5] {
+    let [low, high] = (length as u16).to_le_bytes();
+    [u8::from(last), low, high, !low, !high]
+}
+
+/// Reads the pixel bytes of a PNG of this size into `pixels`, in place of what it holds, if the PNG is
+/// to the bit what a [`Writer`] makes. (Its Adler-32 is covered by the CRC, and not computed.)
+///
+/// Where it isn't, whatever the reason, nobody may use what is in `pixels` then.
+pub fn parse(png: &[u8], size: Size, pixels: &mut Vec<u8>) -> bool {
+    read(png, size, pixels).is_some()
+}
+
+fn read(png: &[u8], size: Size, pixels: &mut Vec<u8>) -> Option<()> {
+    if size.width == 0 || size.height == 0 || size.pixel_bytes() > png.len() {
+        return None;
+    }
+    let Lengths { rows, zlib } = Lengths::of(size);
+    if png.len() != START + zlib + END || !png.ends_with(&IEND) {
+        return None;
+    }
+    let mut rest = png.strip_prefix(&start(size, zlib))?.strip_prefix(&ZLIB)?;
+    pixels.resize(size.pixel_bytes(), 0);
+    let mut crc = Hasher::new();
+    crc.update(b"IDAT");
+    crc.update(&ZLIB);
+    let mut reader = Rows {
+        row: size.width as usize * 3,
+        row_left: 0,
+        room: pixels,
+    };
+    let mut left = rows;
+    while left > 0 {
+        let length = left.min(BLOCK);
+        left -= length;
+        let (block, later) = rest.split_at(5 + length);
+        crc.update(block);
+        reader.append(block.strip_prefix(&block_header(length, left == 0))?)?;
+        rest = later;
+    }
+    let (adler, rest) = rest.split_at(4);
+    crc.update(adler);
+    rest.starts_with(&crc.finalize().to_be_bytes())
+        .then_some(())
+}
+
+/// Rows that are taken out of their blocks.
+struct Rows<'a> {
+    row: usize,
+    row_left: usize,
+    /// Where the next pixel bytes go.
+    room: &'a mut [u8],
+}
+
+impl Rows<'_> {
+    /// Takes a block's data; none where a filter byte isn't 0.
+    fn append(&mut self, mut block: &[u8]) -> Option<()> {
+        while !block.is_empty() {
+            if self.row_left == 0 {
+                self.row_left = self.row;
+                block = block.strip_prefix(&[0])?;
+            }
+            let (now, later) = block.split_at(block.len().min(self.row_left));
+            let room = std::mem::take(&mut self.room);
+            let (to, room) = room.split_at_mut(now.len());
+            to.copy_from_slice(now);
+            self.room = room;
+            self.row_left -= now.len();
+            block = later;
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::pixels;
+    use proptest::prelude::*;
+
+    fn noise(size: Size) -> Vec<u8> {
+        let mut numbers = fastrand::Rng::with_seed(5);
+        (0..size.pixel_bytes()).map(|_| numbers.u8(..)).collect()
+    }
+
+    fn written(pixels: &[u8], size: Size, piece: usize) -> Vec<u8> {
+        let mut png = Vec::new();
+        let mut writer = Writer::new(size, &mut png);
+        pixels.chunks(piece).for_each(|piece| writer.append(piece));
+        writer.finish();
+        png
+    }
+
+    /// What the `png` crate makes of it.
+    fn decoded(png: &[u8]) -> Option<Vec<u8>> {
+        let mut reader = png::Decoder::new(std::io::Cursor::new(png))
+            .read_info()
+            .ok()?;
+        let mut pixels = vec![0; reader.output_buffer_size()?];
+        reader.next_frame(&mut pixels).ok()?;
+        reader.finish().ok()?;
+        Some(pixels)
+    }
+
+    #[test]
+    fn comes_back_at_the_edges_of_blocks() {
+        // rows * (3 * width + 1) near a multiple of 65535: at 21845 pixels, 3 * 21845 = 65535
+        for width in [1, 21843, 21844, 21845, 21846] {
+            for height in [1, 2, 3] {
+                let size = Size { width, height };
+                let pixels = noise(size);
+                let png = written(&pixels, size, 1000);
+                let mut back = vec![9; 7];
+                assert!(parse(&png, size, &mut back), "{size}");
+                assert!(back == pixels, "{size}");
+                assert!(decoded(&png).unwrap() == pixels, "{size}");
+            }
+        }
+    }
+
+    /// Every bit, of a PNG of two blocks where blocks and rows don't end together.
+    #[test]
+    fn any_change_is_seen() {
+        let size = Size {
+            width: 100,
+            height: 219,
+        };
+        let pixels = noise(size);
+        let mut png = written(&pixels, size, 65536);
+        let mut back = Vec::new();
+        for at in (0..400)
+            .chain(65530..65700)
+            .chain(png.len() - 400..png.len())
+        {
+            for bit in 0..8 {
+                png[at] ^= 1 << bit;
+                assert!(!parse(&png, size, &mut back), "{at}: {bit}");
+                png[at] ^= 1 << bit;
+            }
+        }
+        assert!(parse(&png, size, &mut back) && back == pixels);
+    }
+
+    proptest! {
+        /// Whatever is read is what the `png` crate reads.
+        #[test]
+        fn reads_what_the_png_crate_reads(
+            width in 1u32..60, height in 1u32..60, piece in 1usize..500,
+            at in any::<prop::sample::Index>(), to in any::<u8>(), fix in any::<bool>(),
+        ) {
+            let size = Size { width, height };
+            let pixels = noise(size);
+            let mut png = written(&pixels, size, piece);
+            prop_assert!(decoded(&png).as_ref() == Some(&pixels));
+            png[at.index(pixels.len())] = to;
+            if fix {
+                let end = png.len() - 16;
+                let crc = crc32fast::hash(&png[37..end]).to_be_bytes();
+                png[end..end + 4].copy_from_slice(&crc);
+            }
+            let mut back = Vec::new();
+            if parse(&png, size, &mut back) {
+                prop_assert!(decoded(&png).is_none_or(|pixels| pixels == back));
+                let mut slowly = Vec::new();
+                prop_assert!(pixels::parse(&png, &mut slowly).is_ok());
+            }
+        }
+    }
+}
