@@ -10,190 +10,18 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-configs=$here/servers
 groups=(seaweedfs rclone_s3 rclone_webdav nginx wsgidav copyparty faults haproxy speed)
 # All has to be over after so many seconds, however much hangs.
 time_limit=480
 
-access_key=SXTESTACCESSKEY
-secret=sxtest-secret-bLgYhK0tEdJw # told to servers and programs, and never to be seen in what they say
-wrong=sxtest-wrong-secret-uY3fR1
-export LC_ALL=C
-refuses_said=''
+# shellcheck source-path=SCRIPTDIR source=servers/lib.sh
+. "$here/servers/lib.sh"
 
-# shellcheck source=/dev/null
-. "$here/scenarios/lib.sh" # fail, refuses, random, flip
+## Groups of checks
 
-## What is installed
-
-as_root() {
-    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
-}
-
-# Installs Debian packages whose commands or files are missing. They start no services.
-packages() { # COMMAND_OR_FILE=PACKAGES...
-    local entry missing=()
-    for entry; do
-        # shellcheck disable=SC2206 # packages are words
-        type -P "${entry%%=*}" >/dev/null || [ -e "${entry%%=*}" ] || missing+=(${entry#*=})
-    done
-    [ ${#missing[@]} -gt 0 ] || return 0
-    printf '# installing %s\n' "${missing[*]}"
-    {
-        as_root apt-get update -qq &&
-            as_root env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}"
-    } >"$work/apt.log" 2>&1 || {
-        sed 's/^/# /' "$work/apt.log"
-        return 1
-    }
-}
-
-# The servers that are on PyPI, and their clients.
-python_packages() {
-    local venv=${XDG_CACHE_HOME:-$HOME/.cache}/storagex-servers
-    if ! cmp -s "$configs/requirements.txt" "$venv/requirements.txt"; then
-        printf '# installing %s\n' "$venv"
-        python3 -c 'import ensurepip' 2>/dev/null || packages no-such-command=python3-venv
-        python3 -m venv --clear "$venv"
-        "$venv/bin/pip" install -q --disable-pip-version-check -r "$configs/requirements.txt"
-        cp "$configs/requirements.txt" "$venv/requirements.txt"
-    fi
-    PATH=$PATH:$venv/bin
-    python=$venv/bin/python
-}
-
-## Servers
-
-declare -A server=() # pid by name
-
-start() { # NAME COMMAND...
-    local name=$1
-    shift
-    "$@" >>"$work/$name.log" 2>&1 </dev/null &
-    server[$name]=$!
-}
-
-stop() { # NAME...
-    local name
-    for name; do
-        [ -n "${server[$name]-}" ] || continue
-        kill "${server[$name]}" 2>/dev/null || :
-    done
-    for name; do
-        [ -n "${server[$name]-}" ] || continue
-        for _ in {1..50}; do
-            kill -0 "${server[$name]}" 2>/dev/null || break
-            sleep 0.1
-        done
-        kill -KILL "${server[$name]}" 2>/dev/null || :
-        wait "${server[$name]}" 2>/dev/null || :
-        unset "server[$name]"
-    done
-}
-
-finish() {
-    local status=$?
-    trap '' INT TERM HUP
-    [ -z "${check_pid-}" ] || kill -KILL -- "-$check_pid" 2>/dev/null || :
-    stop "${!server[@]}"
-    rm -rf "$work"
-    exit "$status"
-}
-
-is_open() { # PORT
-    (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null
-}
-
-# Sets each variable to a port that is free, and free 10000 above, which is where SeaweedFS has gRPC.
-ports() { # VARIABLE...
-    local variable
-    for variable; do
-        while is_open "$next_port" || is_open $((next_port + 10000)); do next_port=$((next_port + 1)); done
-        printf -v "$variable" %d "$next_port"
-        next_port=$((next_port + 1))
-    done
-}
-next_port=$((9000 + RANDOM % 8000))
 # shellcheck disable=SC2034 # two of them are used by name
 master_port='' filer_port='' volume_1='' volume_2='' volume_3=''
 s3_port='' web_port='' other_port='' fault_port='' busy_port='' throttled_port='' down_port=''
-
-# Waits until a command succeeds, at most 40 seconds; then that is why the group fails.
-await() { # SERVER COMMAND...
-    local name=$1 deadline=$((SECONDS + 40))
-    shift
-    until "$@" >/dev/null 2>&1; do
-        if [ $SECONDS -ge $deadline ] || ! kill -0 "${server[$name]}" 2>/dev/null; then
-            printf '# %s does not answer:\n' "$name"
-            tail -n 20 "$work/$name.log" | sed 's/^/#   /'
-            return 1
-        fi
-        sleep 0.1
-    done
-}
-
-# Whether a server answers, with whatever status.
-answers() { # URL
-    curl -s -o /dev/null --max-time 3 "$1"
-}
-
-# A configuration of tests/servers with its @NAMES@ filled in.
-configure() { # FILE NAME=VALUE...
-    local file=$1 pair arguments=()
-    shift
-    for pair; do arguments+=(-e "s,@${pair%%=*}@,${pair#*=},g"); done
-    sed "${arguments[@]}" "$configs/$file"
-}
-
-## Checks
-
-passed=0 failed=0
-
-# Runs a check for at most so many seconds. What it says is shown if it fails.
-check() { # SECONDS FUNCTION
-    local name=$2 left=$((time_limit - SECONDS)) status=0 started=$SECONDS log=$work/log
-    local limit=$(($1 < left ? $1 : left))
-    mkdir "$work/check"
-    set -m # a process group of its own
-    (
-        set -euo pipefail
-        cd "$work/check"
-        HOME=$work/check
-        export HOME
-        "$name"
-    ) >"$log" 2>&1 </dev/null &
-    check_pid=$!
-    set +m
-    { # bash has something to say of what is killed
-        while kill -0 "$check_pid"; do
-            if [ $((SECONDS - started)) -ge "$limit" ]; then
-                printf 'FAILED: no end after %d seconds\n' "$limit" >>"$log"
-                kill -KILL -- "-$check_pid"
-            fi
-            sleep 0.05
-        done
-        wait "$check_pid" || status=$?
-    } 2>/dev/null
-    kill -KILL -- "-$check_pid" 2>/dev/null || : # what it has left running
-    check_pid=
-    if tells_secrets "$log" || tells_secrets "$work/check"/key* || tells_secrets "$work/check"/said*; then
-        printf 'FAILED: a secret or a signed URL was told\n' >>"$log"
-        status=1
-    fi
-    if [ "$status" = 0 ]; then
-        passed=$((passed + 1))
-        printf 'ok %s\n' "$name"
-    else
-        failed=$((failed + 1))
-        printf 'not ok %s\n' "$name"
-        tail -n 30 "$log" | cut -c -500 | sed 's/^/#   /'
-    fi
-    rm -rf "$work/check"
-}
-
-tells_secrets() { # FILE...
-    grep -aEq "$secret|$wrong|X-Amz-(Signature|Credential)|Basic |Bearer " "$@" 2>/dev/null
-}
 
 # Runs the checks of a group. If its servers don't start it has failed.
 group() { # NAME
@@ -262,12 +90,6 @@ files() { # FOLDER
 # upload that is cut.
 cut_short() { # FOLDER
     find "$1" -name '*.png' | sort | tail -n +2 | xargs -r truncate -s 1000
-}
-
-# `refuses`, and what was said is searched for secrets later.
-refused() { # STATUS PATTERN COMMAND...
-    refuses "$@"
-    printf '%s\n' "$refuses_said" >>said.refused
 }
 
 ## SeaweedFS: a master, three volume servers that keep everything twice, a filer, S3
@@ -1006,27 +828,13 @@ for name; do
 done
 [ $# -gt 0 ] || set -- "${groups[@]}"
 
-for program in sx-encode sx-decode sx-put sx-get; do
-    type -P "$program" >/dev/null || {
-        printf 'servers.sh: error: no %s, expected it on PATH\n' "$program" >&2
-        exit 2
-    }
-done
-
-work=$(mktemp -d)
-trap finish EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-
-PATH=$PATH:/usr/sbin:/sbin
+begin
 packages curl=curl python3='python3 python3-venv'
-python_packages
+python_venv storagex-servers requirements.txt
+PATH=$PATH:$venv/bin
 case " $* " in *' nginx '*) packages /usr/lib/nginx/modules/ngx_http_dav_ext_module.so='nginx-extras libnginx-mod-http-dav-ext' ;; esac
 case " $* " in *' haproxy '*) packages haproxy=haproxy ;; esac
-unset "${!AWS_@}" "${!SX_@}" "${!RCLONE_@}" NETRC http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 export RCLONE_CONFIG=''
 
 for name; do group "$name"; done
-
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" = 0 ]
+summary
