@@ -718,6 +718,7 @@ copyparty_host_too_large() {
     sx-encode -0 stream >frames
     refused 1 '400.*file too big' sx-put --to ./host.sxcu <frames >key
     [ ! -s key ] || fail 'a key'
+    sx-put --probe -W 512 -H 512 --to ./host.sxcu | grep -Ex '256 x 256: .*: refused: HTTP 400 file too big'
     round_trip ./host.sxcu 300000 -W 128 -H 128
 }
 
@@ -765,6 +766,7 @@ thumbor() {
     check 60 thumbor_other_pixels
     check 30 thumbor_shrinks_what_is_large
     check 30 thumbor_verify_all
+    check 60 thumbor_probe
 }
 
 thumbor_start() {
@@ -856,6 +858,26 @@ thumbor_verify_all() {
             sx-put --verify all --to ./host.sxcu <frames >key
         [ ! -s key ] || fail 'a key'
     done
+}
+
+thumbor_probe() {
+    thumbor_uploader
+    sx-put --probe --to ./host.sxcu >report
+    [ "$(grep -c ': same bytes$' report)" = 3 ]
+    grep -x 'use: sx-encode -W 1024 -H 768' report
+    sx-put --probe -W 2048 -H 1024 --to ./host.sxcu >report
+    grep '^2048 x 1024: .*: refused: HTTP 412' report
+    grep -x 'use: sx-encode -W 1024 -H 512' report
+    thumbor_uploader 'filters:quality(50)'
+    sx-put --probe --to ./host.sxcu >report
+    [ "$(grep -c ': same pixels$' report)" = 3 ]
+    thumbor_uploader fit-in/512x512
+    sx-put --probe --to ./host.sxcu >report
+    grep ': changed: was 1024 x 768 PNG, came back 512 x 384 with other pixels$' report
+    grep -x 'use: sx-encode -W 512 -H 384' report
+    thumbor_uploader 'filters:format(jpeg)'
+    ! sx-put --probe --to ./host.sxcu >report 2>said || fail "something came back: $(cat report)"
+    [ "$(grep -c ': changed: .* came back a JPEG picture$' report)" = 3 ]
 }
 
 ## Faults on the way, by a proxy
