@@ -763,6 +763,7 @@ thumbor() {
     check 30 thumbor_body_is_the_picture
     check 30 thumbor_too_large
     check 60 thumbor_other_files_same_pixels
+    check 60 thumbor_lossless_webp
     check 60 thumbor_other_pixels
     check 30 thumbor_shrinks_what_is_large
     check 30 thumbor_verify_all
@@ -818,6 +819,14 @@ thumbor_other_files_same_pixels() {
     round_trip ./host.sxcu 100000 -W 64 -H 64
 }
 
+thumbor_lossless_webp() {
+    thumbor_uploader 'filters:format(webp):quality(100)'
+    random 1M stream
+    sx-encode -0 -W 256 -H 256 stream >frames
+    sx-put --verify all --to ./host.sxcu <frames >key
+    comes_back
+}
+
 # What it did is said after the first picture, and no second is sent.
 thumbor_other_pixels() {
     random 4718520 stream # two full frames
@@ -830,7 +839,7 @@ thumbor_other_pixels() {
         [ "$(files "$web_folder" | wc -l)" = 1 ] || fail "not one picture: $way"
     done <<END
 filters:format(jpeg) a JPEG picture
-filters:format(webp) a WebP picture
+filters:format(webp) a .*WebP picture
 filters:grayscale() 1024 x 768 with other pixels
 filters:rotate(90) 768 x 1024 with other pixels
 fit-in/512x512 512 x 384 with other pixels
