@@ -10,190 +10,18 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-configs=$here/servers
-groups=(seaweedfs rclone_s3 rclone_webdav nginx wsgidav copyparty faults haproxy speed)
+groups=(seaweedfs rclone_s3 rclone_webdav nginx wsgidav copyparty copyparty_host thumbor faults haproxy speed)
 # All has to be over after so many seconds, however much hangs.
 time_limit=480
 
-access_key=SXTESTACCESSKEY
-secret=sxtest-secret-bLgYhK0tEdJw # told to servers and programs, and never to be seen in what they say
-wrong=sxtest-wrong-secret-uY3fR1
-export LC_ALL=C
-refuses_said=''
+# shellcheck source-path=SCRIPTDIR source=servers/lib.sh
+. "$here/servers/lib.sh"
 
-# shellcheck source=/dev/null
-. "$here/scenarios/lib.sh" # fail, refuses, random, flip
+## Groups of checks
 
-## What is installed
-
-as_root() {
-    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
-}
-
-# Installs Debian packages whose commands or files are missing. They start no services.
-packages() { # COMMAND_OR_FILE=PACKAGES...
-    local entry missing=()
-    for entry; do
-        # shellcheck disable=SC2206 # packages are words
-        type -P "${entry%%=*}" >/dev/null || [ -e "${entry%%=*}" ] || missing+=(${entry#*=})
-    done
-    [ ${#missing[@]} -gt 0 ] || return 0
-    printf '# installing %s\n' "${missing[*]}"
-    {
-        as_root apt-get update -qq &&
-            as_root env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}"
-    } >"$work/apt.log" 2>&1 || {
-        sed 's/^/# /' "$work/apt.log"
-        return 1
-    }
-}
-
-# The servers that are on PyPI, and their clients.
-python_packages() {
-    local venv=${XDG_CACHE_HOME:-$HOME/.cache}/storagex-servers
-    if ! cmp -s "$configs/requirements.txt" "$venv/requirements.txt"; then
-        printf '# installing %s\n' "$venv"
-        python3 -c 'import ensurepip' 2>/dev/null || packages no-such-command=python3-venv
-        python3 -m venv --clear "$venv"
-        "$venv/bin/pip" install -q --disable-pip-version-check -r "$configs/requirements.txt"
-        cp "$configs/requirements.txt" "$venv/requirements.txt"
-    fi
-    PATH=$PATH:$venv/bin
-    python=$venv/bin/python
-}
-
-## Servers
-
-declare -A server=() # pid by name
-
-start() { # NAME COMMAND...
-    local name=$1
-    shift
-    "$@" >>"$work/$name.log" 2>&1 </dev/null &
-    server[$name]=$!
-}
-
-stop() { # NAME...
-    local name
-    for name; do
-        [ -n "${server[$name]-}" ] || continue
-        kill "${server[$name]}" 2>/dev/null || :
-    done
-    for name; do
-        [ -n "${server[$name]-}" ] || continue
-        for _ in {1..50}; do
-            kill -0 "${server[$name]}" 2>/dev/null || break
-            sleep 0.1
-        done
-        kill -KILL "${server[$name]}" 2>/dev/null || :
-        wait "${server[$name]}" 2>/dev/null || :
-        unset "server[$name]"
-    done
-}
-
-finish() {
-    local status=$?
-    trap '' INT TERM HUP
-    [ -z "${check_pid-}" ] || kill -KILL -- "-$check_pid" 2>/dev/null || :
-    stop "${!server[@]}"
-    rm -rf "$work"
-    exit "$status"
-}
-
-is_open() { # PORT
-    (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null
-}
-
-# Sets each variable to a port that is free, and free 10000 above, which is where SeaweedFS has gRPC.
-ports() { # VARIABLE...
-    local variable
-    for variable; do
-        while is_open "$next_port" || is_open $((next_port + 10000)); do next_port=$((next_port + 1)); done
-        printf -v "$variable" %d "$next_port"
-        next_port=$((next_port + 1))
-    done
-}
-next_port=$((9000 + RANDOM % 8000))
 # shellcheck disable=SC2034 # two of them are used by name
 master_port='' filer_port='' volume_1='' volume_2='' volume_3=''
 s3_port='' web_port='' other_port='' fault_port='' busy_port='' throttled_port='' down_port=''
-
-# Waits until a command succeeds, at most 40 seconds; then that is why the group fails.
-await() { # SERVER COMMAND...
-    local name=$1 deadline=$((SECONDS + 40))
-    shift
-    until "$@" >/dev/null 2>&1; do
-        if [ $SECONDS -ge $deadline ] || ! kill -0 "${server[$name]}" 2>/dev/null; then
-            printf '# %s does not answer:\n' "$name"
-            tail -n 20 "$work/$name.log" | sed 's/^/#   /'
-            return 1
-        fi
-        sleep 0.1
-    done
-}
-
-# Whether a server answers, with whatever status.
-answers() { # URL
-    curl -s -o /dev/null --max-time 3 "$1"
-}
-
-# A configuration of tests/servers with its @NAMES@ filled in.
-configure() { # FILE NAME=VALUE...
-    local file=$1 pair arguments=()
-    shift
-    for pair; do arguments+=(-e "s,@${pair%%=*}@,${pair#*=},g"); done
-    sed "${arguments[@]}" "$configs/$file"
-}
-
-## Checks
-
-passed=0 failed=0
-
-# Runs a check for at most so many seconds. What it says is shown if it fails.
-check() { # SECONDS FUNCTION
-    local name=$2 left=$((time_limit - SECONDS)) status=0 started=$SECONDS log=$work/log
-    local limit=$(($1 < left ? $1 : left))
-    mkdir "$work/check"
-    set -m # a process group of its own
-    (
-        set -euo pipefail
-        cd "$work/check"
-        HOME=$work/check
-        export HOME
-        "$name"
-    ) >"$log" 2>&1 </dev/null &
-    check_pid=$!
-    set +m
-    { # bash has something to say of what is killed
-        while kill -0 "$check_pid"; do
-            if [ $((SECONDS - started)) -ge "$limit" ]; then
-                printf 'FAILED: no end after %d seconds\n' "$limit" >>"$log"
-                kill -KILL -- "-$check_pid"
-            fi
-            sleep 0.05
-        done
-        wait "$check_pid" || status=$?
-    } 2>/dev/null
-    kill -KILL -- "-$check_pid" 2>/dev/null || : # what it has left running
-    check_pid=
-    if tells_secrets "$log" || tells_secrets "$work/check"/key* || tells_secrets "$work/check"/said*; then
-        printf 'FAILED: a secret or a signed URL was told\n' >>"$log"
-        status=1
-    fi
-    if [ "$status" = 0 ]; then
-        passed=$((passed + 1))
-        printf 'ok %s\n' "$name"
-    else
-        failed=$((failed + 1))
-        printf 'not ok %s\n' "$name"
-        tail -n 30 "$log" | cut -c -500 | sed 's/^/#   /'
-    fi
-    rm -rf "$work/check"
-}
-
-tells_secrets() { # FILE...
-    grep -aEq "$secret|$wrong|X-Amz-(Signature|Credential)|Basic |Bearer " "$@" 2>/dev/null
-}
 
 # Runs the checks of a group. If its servers don't start it has failed.
 group() { # NAME
@@ -262,12 +90,6 @@ files() { # FOLDER
 # upload that is cut.
 cut_short() { # FOLDER
     find "$1" -name '*.png' | sort | tail -n +2 | xargs -r truncate -s 1000
-}
-
-# `refuses`, and what was said is searched for secrets later.
-refused() { # STATUS PATTERN COMMAND...
-    refuses "$@"
-    printf '%s\n' "$refuses_said" >>said.refused
 }
 
 ## SeaweedFS: a master, three volume servers that keep everything twice, a filer, S3
@@ -357,7 +179,7 @@ seaweedfs_uploads_flipped() {
 
 # Checks that the hint of what `refuses` saw names something.
 hints() { # PATTERN
-    printf '%s\n' "$refuses_said" | grep -Eq "hint: .*($1)" || fail "expected a hint at $1: $refuses_said"
+    it_said -Eq "hint: .*($1)" || fail "expected a hint at $1: $refuses_said"
 }
 
 s3_wrong_secret() { # PORT
@@ -574,6 +396,7 @@ nginx() {
     check 30 nginx_second_run_sends_nothing
     check 20 nginx_too_large
     check 90 nginx_throttled
+    check 90 nginx_as_an_image_host
     check 60 nginx_redirects
     check 20 nginx_redirect_of_uploads_to_another_host
     check 20 nginx_redirect_of_downloads_to_another_host
@@ -631,6 +454,15 @@ nginx_throttled() {
     grep "^$web_port 429 " "$work/nginx/seen.log" >/dev/null || fail 'nothing was throttled'
 }
 
+# It says in Location where a picture is, and nothing else.
+nginx_as_an_image_host() {
+    configure nginx.sxcu PORT="$web_port" PASSWORD="$secret" >host.sxcu
+    throttled=$(grep -c "^$web_port 429 " "$work/nginx/seen.log") || :
+    round_trip ./host.sxcu 200000 -W 64 -H 64
+    grep -Ex "$web/host/[0-9a-f]{16}\.png#blake3=[0-9a-f]{64}" key
+    [ "$(grep -c "^$web_port 429 " "$work/nginx/seen.log")" -gt "$throttled" ] || fail 'nothing was throttled'
+}
+
 # 307 and 308 keep method and body. So may 301 and 302, or they are refused.
 nginx_redirects() {
     as_user
@@ -667,8 +499,8 @@ nginx_redirect_of_downloads_to_another_host() {
 }
 
 no_password_went_elsewhere() {
-    ! grep "^$other_port .*authorization=." "$work/nginx/seen.log" | grep -v 'authorization=-$' >/dev/null ||
-        fail 'the other host got the password'
+    told=$(grep "^$other_port .*authorization=." "$work/nginx/seen.log" | grep -v 'authorization=-$') || :
+    [ -z "$told" ] || fail 'the other host got the password'
 }
 
 ## wsgidav: keeps what it got of an upload that was cut, and says 201
@@ -751,6 +583,310 @@ copyparty_stores_elsewhere() {
         grep -E 'error: .*(stored as|elsewhere|another name)' said
         [ ! -s key ] || fail 'a key'
     fi
+}
+
+## copyparty as an image host: uploads in a form, pictures with a key in their URL that anybody may get
+
+copyparty_host() {
+    copyparty_host_start || return
+    copyparty_host_full_disk_start
+    check 60 copyparty_host_round_trip
+    check 60 copyparty_host_verify
+    check 30 copyparty_host_by_its_name
+    check 30 copyparty_host_answers
+    check 30 copyparty_host_second_run
+    check 20 copyparty_host_wrong_password
+    check 20 copyparty_host_deletions
+    check 20 copyparty_host_too_large
+    check 60 copyparty_host_uploads_cut
+    check 60 copyparty_host_answers_lost
+    check 110 copyparty_host_full_disk
+}
+
+copyparty_host_start() {
+    web_folder=$work/copyparty_host/data
+    ports web_port
+    web=http://127.0.0.1:$web_port
+    mkdir -p "$web_folder/"{keyed,open,small,full}
+    start copyparty env HOME="$work/copyparty_host" "$(type -P copyparty)" -i 127.0.0.1 -p "$web_port" \
+        -a "user:$secret" --no-thumb \
+        -v "$web_folder/keyed:keyed:rw,user:g:c,fk=8" -v "$web_folder/open:open:rwd,user:g" \
+        -v "$web_folder/small:small:w,user:g:c,sz=1-100k" -v "$web_folder/full:full:w,user:g:c,df=9999999g"
+    await copyparty answers "$web/"
+}
+
+# Makes `host.sxcu`.
+copyparty_uploader() { # FOLDER [PORT [PASSWORD [WANT URL]]]
+    configure copyparty.sxcu FOLDER="$1" PORT="${2-$web_port}" PASSWORD="${3-$secret}" WANT="${4-json}" \
+        URL="${5-{json:files[0].url\}}" >host.sxcu
+}
+
+copyparty_host_round_trip() {
+    copyparty_uploader keyed
+    round_trip ./host.sxcu 20M
+    grep -Ex "$web/keyed/[0-9a-f]{16}\.png\?k=[^#]+#blake3=[0-9a-f]{64}" key
+    sx-get --check key
+    sx-get --info key
+    round_trip ./host.sxcu 5M -W 64 -H 64
+}
+
+# How many pictures the server has been asked for.
+copyparty_gets() {
+    grep -c 'GET  */keyed/.*\.png' "$work/copyparty.log" || :
+}
+
+# Read back are all, or the first, or none; and the root of the index, whichever.
+copyparty_host_verify() {
+    copyparty_uploader keyed
+    random 5M stream
+    sx-encode -0 -W 256 -H 256 stream >frames
+    pictures=$(($(sx-decode --list frames | wc -l) + 1))
+    for which in all first none; do
+        before=$(copyparty_gets)
+        sx-put --verify "$which" --to ./host.sxcu <frames >key
+        gets=$(($(copyparty_gets) - before))
+        case $which in
+            all) expected=$((pictures + 1)) ;;
+            first) expected=2 ;;
+            none) expected=1 ;;
+        esac
+        [ "$gets" = "$expected" ] || fail "$which: $gets read back, expected $expected of $pictures"
+        comes_back
+    done
+}
+
+copyparty_host_by_its_name() {
+    copyparty_uploader keyed "$web_port" '{inputbox:Password}'
+    mkdir -p .config/storagex/hosts
+    mv host.sxcu .config/storagex/hosts/party.sxcu
+    random 100000 stream
+    sx-encode -0 stream >frames
+    refused 2 '--set' sx-put --to host:party <frames >key
+    [ ! -s key ] || fail 'a key'
+    sx-put --to host:party --set "Password=$secret" <frames >key
+    comes_back
+}
+
+# A bare file name, a path, and a page of nothing but the URL.
+copyparty_host_answers() {
+    for answer in 'json {json:files[0].fn}' 'json {json:files[0].path}' 'url ' 'url {response}'; do
+        copyparty_uploader open "$web_port" "$secret" "${answer%% *}" "${answer#* }"
+        round_trip ./host.sxcu 200000 -W 128 -H 128
+        grep "^$web/open/" key
+    done
+}
+
+# The same pictures get other names.
+copyparty_host_second_run() {
+    copyparty_uploader keyed
+    round_trip ./host.sxcu 1M -W 256 -H 256
+    mv key key.before
+    sx-put --to ./host.sxcu <frames >key
+    comes_back
+    sx-get key.before | sx-decode | cmp - stream
+}
+
+copyparty_host_wrong_password() {
+    copyparty_uploader keyed "$web_port" "$wrong"
+    random 3M stream
+    sx-encode -0 stream >frames
+    refused 1 403 sx-put --to ./host.sxcu <frames >key
+    [ ! -s key ] || fail 'a key'
+}
+
+# The URLs work, and stand nowhere but in the file.
+copyparty_host_deletions() {
+    copyparty_uploader open
+    rm -f "$web_folder/open/"*
+    random 200000 stream
+    sx-encode -0 -W 128 -H 128 stream | sx-put --to ./host.sxcu --deletions urls >key 2>said
+    ! grep -q delete key said || fail 'a URL that deletes was told'
+    [ "$(stat -c %a urls)" = 600 ] || fail "others may read it: $(stat -c %a urls)"
+    [ "$(wc -l <urls)" = "$(files "$web_folder/open" | grep -c png)" ] || fail 'not a line for each picture'
+    comes_back
+    cut -f 1 urls | grep -Fxf key || fail 'not the key of the root'
+    cut -f 2 urls | while read -r url; do
+        curl -sf -X POST -H "PW: $secret" "$url" >deleted || fail "$url"
+    done
+    ! files "$web_folder/open" | grep png || fail 'something is left'
+    refused 1 'not found|HTTP 401' sx-get key >got # 401 to who may not see the folder
+}
+
+copyparty_host_too_large() {
+    copyparty_uploader small
+    random 3M stream
+    sx-encode -0 stream >frames
+    refused 1 '400.*file too big' sx-put --to ./host.sxcu <frames >key
+    [ ! -s key ] || fail 'a key'
+    sx-put --probe -W 512 -H 512 --to ./host.sxcu | grep -Ex '256 x 256: .*: refused: HTTP 400 file too big'
+    round_trip ./host.sxcu 300000 -W 128 -H 128
+}
+
+copyparty_host_uploads_cut() {
+    fault "$web_port" cut up 1000000
+    copyparty_uploader keyed "$fault_port"
+    round_trip ./host.sxcu 10M -W 256 -H 256
+    harmed
+}
+
+# The server has stored the picture, and nobody is told under which name.
+copyparty_host_answers_lost() {
+    fault "$web_port" swallow down 10
+    copyparty_uploader keyed "$fault_port"
+    round_trip ./host.sxcu 5M -W 256 -H 256
+    harmed
+}
+
+# Begins what `copyparty_host_full_disk` waits for, and which takes up to a minute.
+copyparty_host_full_disk_start() {
+    local folder=$work/copyparty_host
+    sx-encode -0 "$configs/requirements.txt" >"$folder/frames"
+    (cd "$folder" && copyparty_uploader full)
+    # shellcheck disable=SC2016 # of the inner shell
+    start full_disk sh -c 'cd "$1" && sx-put --to ./host.sxcu <frames >key; echo "status $?"' sh "$folder"
+}
+
+copyparty_host_full_disk() {
+    until grep '^status' "$work/full_disk.log"; do sleep 0.2; done
+    cat "$work/full_disk.log"
+    grep -Ex 'sx-put: error: .*8 tries.*HTTP 500.*' "$work/full_disk.log"
+    grep -x 'status 1' "$work/full_disk.log"
+    [ ! -s "$work/copyparty_host/key" ] || fail 'a key'
+}
+
+## thumbor: an image host that answers with a relative Location and an empty body, and gives pictures as
+## they were or made over
+
+thumbor() {
+    thumbor_start || return
+    check 60 thumbor_round_trip
+    check 30 thumbor_body_is_the_picture
+    check 30 thumbor_too_large
+    check 60 thumbor_other_files_same_pixels
+    check 60 thumbor_lossless_webp
+    check 60 thumbor_other_pixels
+    check 30 thumbor_shrinks_what_is_large
+    check 30 thumbor_verify_all
+    check 60 thumbor_probe
+}
+
+thumbor_start() {
+    web_folder=$work/thumbor.data
+    ports web_port
+    web=http://127.0.0.1:$web_port
+    configure thumbor.conf ROOT="$web_folder" >"$work/thumbor.conf"
+    start thumbor "$(type -P thumbor)" -i 127.0.0.1 -p "$web_port" -c "$work/thumbor.conf"
+    await thumbor answers "$web/"
+}
+
+# Makes `host.sxcu`. Pictures are as they were, or made over in some way.
+thumbor_uploader() { # [WAY [BODY]]
+    local url='{header:Location}'
+    [ -z "${1-}" ] || url="/unsafe/$1/{regex:{header:Location}|image/([0-9a-f]+)|1}"
+    configure thumbor.sxcu PORT="$web_port" URL="$url" BODY="${2-MultipartFormData}" >host.sxcu
+}
+
+thumbor_round_trip() {
+    thumbor_uploader
+    round_trip ./host.sxcu 20M
+    grep -Ex "$web/image/[0-9a-f]{32}/[0-9a-f]{16}\.png#blake3=[0-9a-f]{64}" key
+    sx-get --check key
+    round_trip ./host.sxcu 2M -W 64 -H 64
+}
+
+thumbor_body_is_the_picture() {
+    thumbor_uploader '' Binary
+    round_trip ./host.sxcu 5M
+    grep -Ex "$web/image/[0-9a-f]{32}/[0-9a-f]{16}\.png#blake3=[0-9a-f]{64}" key
+}
+
+thumbor_too_large() {
+    thumbor_uploader
+    random 4M stream
+    sx-encode -0 -W 1024 -H 1024 stream >frames
+    refused 1 412 sx-put --to ./host.sxcu <frames >key
+    [ ! -s key ] || fail 'a key'
+}
+
+# It writes the pictures anew and loses nothing.
+thumbor_other_files_same_pixels() {
+    thumbor_uploader 'filters:quality(50)'
+    random 5M stream
+    sx-encode -0 stream >frames
+    sx-put --verify all --to ./host.sxcu <frames >key
+    comes_back
+    ! sx-get key | cmp -s - frames || fail 'the same files'
+    round_trip ./host.sxcu 100000 -W 64 -H 64
+}
+
+thumbor_lossless_webp() {
+    thumbor_uploader 'filters:format(webp):quality(100)'
+    random 1M stream
+    sx-encode -0 -W 256 -H 256 stream >frames
+    sx-put --verify all --to ./host.sxcu <frames >key
+    comes_back
+}
+
+# What it did is said after the first picture, and no second is sent.
+thumbor_other_pixels() {
+    random 4718520 stream # two full frames
+    sx-encode -0 stream >frames
+    while read -r way came; do
+        thumbor_uploader "$way"
+        rm -rf "$web_folder"
+        refused 1 "'thumbor': was 1024 x 768 PNG, came back $came" sx-put --to ./host.sxcu <frames >key
+        [ ! -s key ] || fail "a key: $way"
+        [ "$(files "$web_folder" | wc -l)" = 1 ] || fail "not one picture: $way"
+    done <<END
+filters:format(jpeg) a JPEG picture
+filters:format(webp) a .*WebP picture
+filters:grayscale() 1024 x 768 with other pixels
+filters:rotate(90) 768 x 1024 with other pixels
+fit-in/512x512 512 x 384 with other pixels
+END
+}
+
+# The last frame is small enough to stay as it was. With more than one job it is often the first to be
+# sent, and shows nothing.
+thumbor_shrinks_what_is_large() {
+    thumbor_uploader fit-in/512x512
+    random 3000000 stream
+    sx-encode -0 stream >frames
+    for _ in {1..8}; do
+        refused 1 'was 1024 x 768 PNG, came back 512 x 384 with other pixels' sx-put --to ./host.sxcu <frames >key
+        [ ! -s key ] || fail 'a key'
+    done
+}
+
+thumbor_verify_all() {
+    thumbor_uploader fit-in/512x512
+    random 3000000 stream
+    sx-encode -0 stream >frames
+    for _ in 1 2 3; do
+        refused 1 'was 1024 x 768 PNG, came back 512 x 384 with other pixels' \
+            sx-put --verify all --to ./host.sxcu <frames >key
+        [ ! -s key ] || fail 'a key'
+    done
+}
+
+thumbor_probe() {
+    thumbor_uploader
+    sx-put --probe --to ./host.sxcu >report
+    [ "$(grep -c ': same bytes$' report)" = 3 ]
+    grep -x 'use: sx-encode -W 1024 -H 768' report
+    sx-put --probe -W 2048 -H 1024 --to ./host.sxcu >report
+    grep '^2048 x 1024: .*: refused: HTTP 412' report
+    grep -x 'use: sx-encode -W 1024 -H 512' report
+    thumbor_uploader 'filters:quality(50)'
+    sx-put --probe --to ./host.sxcu >report
+    [ "$(grep -c ': same pixels$' report)" = 3 ]
+    thumbor_uploader fit-in/512x512
+    sx-put --probe --to ./host.sxcu >report
+    grep ': changed: was 1024 x 768 PNG, came back 512 x 384 with other pixels$' report
+    grep -x 'use: sx-encode -W 512 -H 384' report
+    thumbor_uploader 'filters:format(jpeg)'
+    ! sx-put --probe --to ./host.sxcu >report 2>said || fail "something came back: $(cat report)"
+    [ "$(grep -c ': changed: .* came back a JPEG picture$' report)" = 3 ]
 }
 
 ## Faults on the way, by a proxy
@@ -1006,27 +1142,13 @@ for name; do
 done
 [ $# -gt 0 ] || set -- "${groups[@]}"
 
-for program in sx-encode sx-decode sx-put sx-get; do
-    type -P "$program" >/dev/null || {
-        printf 'servers.sh: error: no %s, expected it on PATH\n' "$program" >&2
-        exit 2
-    }
-done
-
-work=$(mktemp -d)
-trap finish EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-
-PATH=$PATH:/usr/sbin:/sbin
+begin
 packages curl=curl python3='python3 python3-venv'
-python_packages
+python_venv storagex-servers requirements.txt
+PATH=$PATH:$venv/bin
 case " $* " in *' nginx '*) packages /usr/lib/nginx/modules/ngx_http_dav_ext_module.so='nginx-extras libnginx-mod-http-dav-ext' ;; esac
 case " $* " in *' haproxy '*) packages haproxy=haproxy ;; esac
-unset "${!AWS_@}" "${!SX_@}" "${!RCLONE_@}" NETRC http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 export RCLONE_CONFIG=''
 
 for name; do group "$name"; done
-
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" = 0 ]
+summary

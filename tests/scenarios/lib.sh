@@ -24,15 +24,22 @@ refuses() { # STATUS PATTERN COMMAND...
     refuses_what="$* with status $refuses_ended, saying: $refuses_said"
     [ "$refuses_ended" -ne 124 ] || fail "no end after 10 seconds: $refuses_what"
     [ "$refuses_ended" -eq "$refuses_status" ] || fail "expected status $refuses_status: $refuses_what"
-    printf '%s\n' "$refuses_said" | grep -Eq "^$refuses_program: error: .*($refuses_pattern)" ||
+    it_said -Eq "^$refuses_program: error: .*($refuses_pattern)" ||
         fail "expected '$refuses_pattern': $refuses_what"
-    refuses_errors=$(printf '%s\n' "$refuses_said" | grep -Ec "^$refuses_program: error: ") || :
+    refuses_errors=$(it_said -Ec "^$refuses_program: error: ") || :
     [ "$refuses_errors" -le "$refuses_most" ] || fail "expected one error: $refuses_what"
-    ! printf '%s\n' "$refuses_said" | grep -Evq "^$refuses_program: (error|hint): " ||
+    ! it_said -Evq "^$refuses_program: (error|hint): " ||
         fail "expected errors and hints only: $refuses_what"
     case $refuses_said in
         *panicked* | *'internal error'*) fail "a panic: $refuses_what" ;;
     esac
+}
+
+# grep in what `refuses` saw. Not by a pipe, which fails if grep has seen enough and pipefail is set.
+it_said() { # ARGUMENT_OF_GREP...
+    grep "$@" <<END
+$refuses_said
+END
 }
 
 # Runs a command whose exit status a pipe would hide; `ended_quietly` looks at it afterwards.
