@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
+use storagex::get::OWN_FRAME;
 use storagex::input::Files;
 use storagex::output::Output;
 use storagex::store::Config;
@@ -130,6 +131,9 @@ fn hint(kind: &Kind) -> Option<String> {
                 .into()
         }
         Kind::NotPng(_) => "sx-encode makes frames of any bytes".into(),
+        Kind::NotPiece(what) if what == OWN_FRAME => {
+            "a key of this storagex ends in #blake3= and a digest".into()
+        }
         Kind::NotFrame(_) | Kind::NotPiece(_) => {
             "if it was one, whatever kept it has shrunk or re-encoded it, and its bytes are lost"
                 .into()
@@ -195,9 +199,13 @@ fn refused(status: u16, said: &str) -> Option<&'static str> {
         }
         "EntityTooLarge" => "make smaller frames: sx-encode -W and -H",
         _ => match status {
-            401 => "SX_HTTP_USER and SX_HTTP_PASSWORD, SX_HTTP_TOKEN, or netrc log in",
-            403 => "see whether AWS_ACCESS_KEY_ID, or SX_HTTP_USER, may do this",
-            413 => "make smaller frames: sx-encode -W and -H",
+            401 => {
+                "SX_HTTP_USER and SX_HTTP_PASSWORD, SX_HTTP_TOKEN, or netrc log in; to an image host, its file does"
+            }
+            403 => {
+                "see whether AWS_ACCESS_KEY_ID, SX_HTTP_USER, or the token in the file of an image host may do this"
+            }
+            412 | 413 => "make smaller frames: sx-encode -W and -H",
             429 | 503 => "the server asks for less: -j 1, or try again later",
             507 => "the store is full",
             _ => return None,

@@ -162,6 +162,16 @@ impl Error {
         self
     }
 
+    /// The same error once more: for something else that fails with it.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Error {
+            place: self.place.clone(),
+            kind: self.kind.clone(),
+            cause: self.cause.as_ref().map(|cause| cause.to_string().into()),
+        }
+    }
+
     /// The same error, with what caused it.
     #[must_use]
     pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {

@@ -103,6 +103,9 @@ pub fn list(
     Ok(())
 }
 
+/// What [`Kind::NotPiece`] says of a frame: its key has lost its digest.
+pub const OWN_FRAME: &str = "a frame of this storagex";
+
 /// What a key is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Info {
@@ -143,9 +146,20 @@ pub fn info(source: impl Into<Source>, options: &Options) -> Result<Info> {
         name,
         size,
         frames,
-        store: location.store().unwrap_or_default().to_owned(),
+        store: store_of(&source),
         made: store.made(location).map_err(|e| e.at(location))?,
     })
+}
+
+/// The folder that names its pictures by their digests, or else the one that the index is in.
+fn store_of(source: &Source) -> String {
+    let location = source.location().to_string();
+    let by_digest = match source {
+        Source::Key(key) => location.strip_suffix(&format!("/{}", key.digest.name())),
+        Source::V1(_) => None,
+    };
+    let folder = || location.rsplit_once('/').map(|(folder, _)| folder);
+    by_digest.or_else(folder).unwrap_or_default().to_owned()
 }
 
 /// Fetches the data frames, many at once; calls `each` with every PNG in order. Gives their number.

@@ -171,7 +171,7 @@ fn put_index(json: &[u8], full: Size, store: &dyn Store) -> Result<Key> {
     let digest = Digest::of(&frame::to_pixels(&trailer, json, size));
     let mut png = Vec::new();
     write_frame(&trailer, json, size, &mut png);
-    let location = store.put(&digest, &png)?;
+    let location = store.put(&digest, &png).map_err(|e| e.at("index"))?;
     Ok(Key { location, digest })
 }
 

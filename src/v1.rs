@@ -3,7 +3,7 @@
 //! There are no digests: what comes is checked by its PNG and by what the index says of it alone.
 
 use crate::error::{Error, Kind, Result, shown};
-use crate::get::Options;
+use crate::get::{OWN_FRAME, Options};
 use crate::index::MAX_TEXT;
 use crate::key::Location;
 use crate::pipeline;
@@ -220,8 +220,7 @@ fn fetch(
         webp::single(bytes, limit, png)?;
         let picture = pixels::parse(png, pixels)?;
         if frame::has_magic(pixels) {
-            let what = "a frame of this storagex, expected a key with #blake3=DIGEST for it";
-            return Err(Kind::Key(what.into()).into());
+            return Err(Kind::NotPiece(OWN_FRAME.into()).into());
         }
         match v1::parse(pixels) {
             Some(_) => Ok(()),

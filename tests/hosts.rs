@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use storagex::key::Digest;
 use storagex::probe::{self, Fate};
 use storagex::store::{self, Comparison, Config, Verify};
 use storagex::wire::frame::Size;
@@ -173,6 +174,62 @@ fn what_a_host_does_to_pictures_is_named_after_the_first() {
         assert!(error.to_string().contains(message), "{error}");
         assert_eq!(host.kept.lock().unwrap().len(), 1, "{manners:?}");
     }
+}
+
+/// A picture of this width and height, and its digest.
+fn picture(across: u32) -> (Digest, Vec<u8>) {
+    let size = Size {
+        width: across,
+        height: across,
+    };
+    let bytes = vec![5; size.pixel_bytes()];
+    let mut png = Vec::new();
+    storagex::wire::pixels::render(&bytes, size, &mut png);
+    (Digest::of(&bytes), png)
+}
+
+#[test]
+fn a_picture_larger_than_those_that_came_back_is_looked_at_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (small, large) = (picture(16), picture(40));
+    let host = Host::new(Manners::ShrunkOver(small.1.len()));
+    let file = uploader(folder.path(), &host, JSON, "");
+    let store = store::open(file.as_os_str(), &config(folder.path())).unwrap();
+    store.put(&small.0, &small.1).unwrap();
+    store.put(&small.0, &small.1).unwrap();
+    let gets = || {
+        let seen = host.seen.lock().unwrap();
+        seen.iter().filter(|head| head.starts_with("GET")).count()
+    };
+    assert_eq!(gets(), 1);
+    // And what fails, fails for all that come after it, with the same message.
+    for _ in 0..2 {
+        let error = store.put(&large.0, &large.1).unwrap_err().to_string();
+        assert!(
+            error.starts_with("image host 'a test host': http"),
+            "{error}"
+        );
+        assert!(
+            error.contains("was 40 x 40 PNG, came back 8 x 8"),
+            "{error}"
+        );
+    }
+    assert_eq!((gets(), host.kept.lock().unwrap().len()), (2, 3));
+}
+
+#[test]
+fn pictures_are_read_back_with_the_login_for_their_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Good);
+    let file = uploader(folder.path(), &host, JSON, "");
+    let mut config = config(folder.path());
+    config.variables = BTreeMap::from([("SX_HTTP_TOKEN".to_owned(), "reader".to_owned())]);
+    try_put(&file, &config).unwrap();
+    let seen = host.seen.lock().unwrap();
+    let get = seen.iter().find(|head| head.starts_with("GET")).unwrap();
+    assert!(get.contains("authorization: Bearer reader"), "{get}");
+    let post = seen.iter().find(|head| head.starts_with("POST")).unwrap();
+    assert!(!post.contains("reader"), "{post}");
 }
 
 #[test]

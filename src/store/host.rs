@@ -3,14 +3,15 @@
 
 use super::http::{Answer, Ask, Fault, Http};
 use super::sxcu::{self, Body, Links, Upload, Uploader};
-use super::{Comparison, Config, Store, compare};
+use super::{Comparison, Config, Store, Web, compare};
 use crate::error::{Error, Kind, Result};
 use crate::key::{Digest, Key, Location};
+use crate::wire::pictures;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::SystemTime;
 use ureq::http::Method;
 use url::Url;
@@ -20,8 +21,8 @@ use url::Url;
 pub enum Verify {
     /// Each.
     All,
-    /// The first of a run, before the second is sent: a host that shrinks or re-encodes is found out
-    /// at once.
+    /// The first of a run, before the second is sent, and each that is larger than those before: a
+    /// host that shrinks or re-encodes is found out at once.
     #[default]
     First,
     /// None.
@@ -52,8 +53,10 @@ pub struct Host {
     /// The name that all pictures are sent with, if not one of their own.
     filename: Option<&'static str>,
     config: Config,
-    /// Whether the first picture of this run has come back as it was, once it has been sent.
-    proved: Mutex<Option<std::result::Result<(), Fate>>>,
+    /// What has come back as it was in this run, or the error of what hasn't.
+    proved: Mutex<Result<Proved>>,
+    /// Reads pictures back, with the login for the origin that they are sent to, as `sx-get` would.
+    reader: OnceLock<Web>,
     deletions: Option<Mutex<File>>,
 }
 
@@ -81,7 +84,8 @@ impl Host {
             uploader,
             filename,
             config: config.clone(),
-            proved: Mutex::new(None),
+            proved: Mutex::new(Ok(Proved::default())),
+            reader: OnceLock::new(),
             deletions: deletions.map(Mutex::new),
         })
     }
@@ -108,9 +112,11 @@ impl Host {
             }
             let bad = |_| Fault::lasting(Kind::Store("RequestURL that is no URL".into()));
             let method = Method::from_bytes(request.method.as_bytes());
+            let url = Url::parse(&request.url).map_err(bad)?;
+            self.read_from(&url).map_err(Fault::lasting)?;
             let ask = Ask {
                 method: method.map_err(|_| Fault::lasting(Kind::Store("RequestMethod".into())))?,
-                url: Url::parse(&request.url).map_err(bad)?,
+                url,
                 headers: &headers,
                 secret: None,
                 body: &body,
@@ -118,6 +124,15 @@ impl Host {
             let mut answer = self.http.exchange(&ask)?;
             self.links(&upload, &mut answer)
         })
+    }
+
+    /// What reads pictures back, with a login for the origin of the first URL that this is given.
+    fn read_from(&self, url: &Url) -> Result<&Web> {
+        if let Some(reader) = self.reader.get() {
+            return Ok(reader);
+        }
+        let reader = Web::new(url.clone(), &self.config)?;
+        Ok(self.reader.get_or_init(|| reader))
     }
 
     /// What an answer says of where the picture is.
@@ -145,10 +160,7 @@ impl Host {
     fn prove(&self, location: &Location, digest: &Digest, sent: &[u8]) -> Result<()> {
         match compare(self, location, digest, sent)? {
             Comparison::SameBytes | Comparison::SamePixels => Ok(()),
-            Comparison::Changed(what) => {
-                let name = self.uploader.name();
-                Err(Kind::Host(format!("image host '{name}': {what}")).into())
-            }
+            Comparison::Changed(what) => Err(Kind::Host(what).into()),
         }
     }
 
@@ -179,13 +191,26 @@ impl Host {
     }
 }
 
-/// Why the first picture failed, for those that are not sent then.
-type Fate = (Kind, String);
+/// The largest that has come back.
+#[derive(Default)]
+struct Proved {
+    width: u32,
+    height: u32,
+    bytes: usize,
+}
 
-fn fate(error: &Error) -> Fate {
-    let cause = std::error::Error::source(error).map(ToString::to_string);
-    let cause = cause.unwrap_or_else(|| "so it was with the first picture".to_owned());
-    (error.kind().clone(), cause)
+impl Proved {
+    fn covers(&self, png: &[u8]) -> bool {
+        let size = pictures::size(png);
+        size.width <= self.width && size.height <= self.height && png.len() <= self.bytes
+    }
+
+    fn add(&mut self, png: &[u8]) {
+        let size = pictures::size(png);
+        self.width = self.width.max(size.width);
+        self.height = self.height.max(size.height);
+        self.bytes = self.bytes.max(png.len());
+    }
 }
 
 /// A file that only its owner reads, to write at its end.
@@ -225,33 +250,40 @@ fn body(body: &Body, filename: &str, digest: &Digest, png: &[u8]) -> (String, Ve
     (format!("multipart/form-data; boundary={boundary}"), bytes)
 }
 
-impl Store for Host {
-    fn put(&self, digest: &Digest, png: &[u8]) -> Result<Location> {
-        match self.config.verify {
-            Verify::None => self.put_one(digest, png, false),
-            Verify::All => self.put_one(digest, png, true),
-            Verify::First => {
-                // Held over the first upload, so that no other is sent before it is proved.
-                let mut proved = self
-                    .proved
-                    .lock()
-                    .expect("internal error: a worker panicked");
-                match &*proved {
-                    Some(Ok(())) => {
-                        drop(proved);
-                        self.put_one(digest, png, false)
-                    }
-                    Some(Err((kind, cause))) => {
-                        Err(Error::from(kind.clone()).because(cause.clone()))
-                    }
-                    None => {
-                        let first = self.put_one(digest, png, true);
-                        *proved = Some(first.as_ref().map(drop).map_err(fate));
-                        first
-                    }
+impl Host {
+    /// Puts a picture, and proves it if it is larger than what has been proved. That lock is held
+    /// meanwhile, so that no other is sent before.
+    fn put_proved(&self, digest: &Digest, png: &[u8]) -> Result<Location> {
+        let mut proved = self
+            .proved
+            .lock()
+            .expect("internal error: a worker panicked");
+        match &mut *proved {
+            Err(e) => Err(e.again()),
+            Ok(so_far) if so_far.covers(png) => {
+                drop(proved);
+                self.put_one(digest, png, false)
+            }
+            Ok(so_far) => {
+                let done = self.put_one(digest, png, true);
+                match &done {
+                    Ok(_) => so_far.add(png),
+                    Err(e) => *proved = Err(e.again()),
                 }
+                done
             }
         }
+    }
+}
+
+impl Store for Host {
+    fn put(&self, digest: &Digest, png: &[u8]) -> Result<Location> {
+        let done = match self.config.verify {
+            Verify::None => self.put_one(digest, png, false),
+            Verify::All => self.put_one(digest, png, true),
+            Verify::First => self.put_proved(digest, png),
+        };
+        done.map_err(|e| e.at(format_args!("image host '{}'", self.uploader.name())))
     }
 
     fn sync(&self) -> Result<()> {
@@ -263,10 +295,8 @@ impl Store for Host {
         location: &Location,
         read: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
     ) -> Result<()> {
-        let url = location.url();
-        let ask = || Ask::plain(Method::GET, &url);
-        self.http
-            .get(ask, |answer: &mut Answer| answer.refused(""), read)
+        let reader = self.read_from(&location.url())?;
+        reader.get(location, read)
     }
 
     fn made(&self, _location: &Location) -> Result<Option<SystemTime>> {

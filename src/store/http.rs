@@ -50,19 +50,6 @@ pub struct Ask<'a> {
     pub body: &'a [u8],
 }
 
-impl Ask<'_> {
-    /// A request without headers and body.
-    pub fn plain(method: Method, url: &Url) -> Self {
-        Ask {
-            method,
-            url: url.clone(),
-            headers: &[],
-            secret: None,
-            body: &[],
-        }
-    }
-}
-
 /// An answer of whatever status.
 pub struct Answer {
     /// Its status.

@@ -25,6 +25,8 @@ pub enum Manners {
     Jpeg,
     /// Gives a smaller PNG back.
     Shrunk,
+    /// Gives a smaller PNG back of what is larger than this many bytes.
+    ShrunkOver(usize),
     /// Gives a page back that shows the picture.
     Page,
     /// Refuses what is larger than this many bytes.
@@ -182,14 +184,9 @@ impl Host {
             }
             (_, Manners::Page) => answer(200, "text/html", b"<!doctype html><img src=x>", ""),
             (_, Manners::Jpeg) => answer(200, "image/jpeg", b"\xff\xd8\xff\xe0 and so on", ""),
-            (_, Manners::Shrunk) => {
-                let mut png = Vec::new();
-                let size = storagex::wire::frame::Size {
-                    width: 8,
-                    height: 8,
-                };
-                storagex::wire::pixels::render(&[7; 192], size, &mut png);
-                answer(200, "image/png", &png, "")
+            (_, Manners::Shrunk) => answer(200, "image/png", &small(), ""),
+            (Some(picture), Manners::ShrunkOver(most)) if picture.len() > most => {
+                answer(200, "image/png", &small(), "")
             }
             (Some(picture), _) => answer(200, "image/png", &picture, ""),
             (None, _) if path.starts_with("/page") => answer(200, "text/html", b"<html>", ""),
@@ -200,6 +197,16 @@ impl Host {
 
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|window| window == what)
+}
+
+fn small() -> Vec<u8> {
+    let mut png = Vec::new();
+    let size = storagex::wire::frame::Size {
+        width: 8,
+        height: 8,
+    };
+    storagex::wire::pixels::render(&[7; 192], size, &mut png);
+    png
 }
 
 /// A picture with the same pixels, as an optimiser of a host might write it.
