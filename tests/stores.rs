@@ -286,6 +286,28 @@ fn nobody_sees_half_a_picture() {
     }
 }
 
+/// Servers say each of these where the folder of a picture is missing.
+#[test]
+fn missing_folders_are_made() {
+    for status in [404, 405, 409, 500] {
+        let subject = web();
+        let proxy = subject.proxy.as_ref().unwrap();
+        proxy.does(move |n, request| match (request.method.as_str(), n) {
+            ("PUT", 0) => answer(status, &[], ""),
+            _ => Does::Pass,
+        });
+        let (digest, png) = picture(b"folders");
+        let location = subject.store.put(&digest, &png).unwrap();
+        assert!(read(subject.store.as_ref(), &location).unwrap() == png);
+        let made = proxy
+            .seen()
+            .iter()
+            .filter(|seen| seen.method == "MKCOL")
+            .count();
+        assert!(made > 0, "{status}");
+    }
+}
+
 #[test]
 fn what_is_missing_is_not_found() {
     each(|subject| {

@@ -195,7 +195,7 @@ const CASES: &[Case] = &[
         request: "POST http://older.example.org/api.php",
         field: "fileToUpload",
         arguments: &[("reqtype", "fileupload")],
-        answer_headers: &[("Server", "x"), ("location", "/files/1.png")],
+        answer_headers: &[("Server", "x"), ("location", "/files/1.png#top")],
         url: "http://older.example.org/files/1.png",
         ..NONE
     },
