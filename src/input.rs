@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IoSliceMut, Read};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
@@ -24,10 +24,14 @@ impl Files {
 
 impl Read for Files {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read_vectored(&mut [IoSliceMut::new(buffer)])
+    }
+
+    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         loop {
             if let Some((path, file)) = &mut self.open {
-                match file.read(buffer) {
-                    Ok(0) if !buffer.is_empty() => {}
+                match file.read_vectored(buffers) {
+                    Ok(0) if !is_empty(buffers) => {}
                     Err(e) if e.kind() != io::ErrorKind::Interrupted => {
                         return Err(Error::io("cannot read", e).at(path.display()).into_io());
                     }
@@ -90,8 +94,12 @@ impl CommandOutput {
 
 impl Read for CommandOutput {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.output.read(buffer)?;
-        if count > 0 || buffer.is_empty() {
+        self.read_vectored(&mut [IoSliceMut::new(buffer)])
+    }
+
+    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let count = self.output.read_vectored(buffers)?;
+        if count > 0 || is_empty(buffers) {
             return Ok(count);
         }
         let status = self.child.wait()?;
@@ -102,6 +110,10 @@ impl Read for CommandOutput {
                 .into_io()),
         }
     }
+}
+
+fn is_empty(buffers: &[IoSliceMut]) -> bool {
+    buffers.iter().all(|buffer| buffer.is_empty())
 }
 
 /// How a command ended, in words.

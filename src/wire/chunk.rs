@@ -2,7 +2,7 @@
 
 use super::frame::Codec;
 use crate::error::{Error, Kind, Result};
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, IoSliceMut, Read};
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::zstd_safe;
 
@@ -30,6 +30,19 @@ pub struct Span {
     pub last: bool,
 }
 
+/// Where a chunk is read to: in one piece, or wherever its bytes will be needed.
+pub trait Room {
+    /// The places for the bytes of the chunk from number `from` on, of all or of as many as one read
+    /// takes.
+    fn from(&mut self, from: usize) -> Vec<IoSliceMut<'_>>;
+}
+
+impl Room for [u8] {
+    fn from(&mut self, from: usize) -> Vec<IoSliceMut<'_>> {
+        vec![IoSliceMut::new(&mut self[from..])]
+    }
+}
+
 impl<R: Read> Chunks<R> {
     /// Chunks of `capacity` bytes, which is at least 1.
     pub fn new(input: R, capacity: usize) -> Self {
@@ -42,55 +55,59 @@ impl<R: Read> Chunks<R> {
         }
     }
 
-    /// Bytes that a buffer for [`Chunks::next`] has: one more than a chunk, which tells the last.
-    pub fn buffer_size(&self) -> usize {
-        self.capacity + 1
-    }
-
-    /// Reads the next chunk to the start of `buffer`; none after the last. An empty stream is one
-    /// empty chunk.
+    /// Reads the next chunk to `room`, which is for the capacity; none after the last. An empty stream
+    /// is one empty chunk.
     ///
     /// # Errors
     ///
     /// That of the input. An input that fails at its end has no last chunk.
-    pub fn next(&mut self, buffer: &mut [u8]) -> Result<Option<Span>> {
+    pub fn next(&mut self, room: &mut (impl Room + ?Sized)) -> Result<Option<Span>> {
         if self.done {
             return Ok(None);
         }
         let mut filled = 0;
         if let Some(byte) = self.ahead.take() {
-            buffer[0] = byte;
+            let mut places = room.from(0);
+            let first = places.iter_mut().find(|place| !place.is_empty());
+            first.expect("internal error: no room")[0] = byte;
             filled = 1;
         }
-        filled += read_full(&mut self.input, &mut buffer[filled..=self.capacity])?;
-        let last = filled <= self.capacity;
-        let length = filled.min(self.capacity);
-        if !last {
-            self.ahead = Some(buffer[self.capacity]);
+        while filled <= self.capacity {
+            match self.read(room, filled)? {
+                0 => break,
+                count => filled += count,
+            }
         }
-        self.done = last;
+        self.done = filled <= self.capacity;
+        let length = filled.min(self.capacity);
         let offset = self.offset;
         self.offset += length as u64;
         Ok(Some(Span {
             offset,
             length,
-            last,
+            last: self.done,
         }))
     }
-}
 
-/// Reads until `buffer` is full or the input ends; gives the number of bytes.
-fn read_full(input: &mut impl Read, buffer: &mut [u8]) -> Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match input.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) => return Err(Error::input(e)),
+    /// Reads more of the chunk, and one byte of the next if all fits, which tells whether there is one.
+    fn read(&mut self, room: &mut (impl Room + ?Sized), filled: usize) -> Result<usize> {
+        let mut ahead = [0];
+        let mut places = room.from(filled);
+        let length: usize = places.iter().map(|place| place.len()).sum();
+        if filled + length == self.capacity {
+            places.push(IoSliceMut::new(&mut ahead));
         }
+        let count = loop {
+            match self.input.read_vectored(&mut places) {
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                other => break other.map_err(Error::input)?,
+            }
+        };
+        if filled + count > self.capacity {
+            self.ahead = Some(ahead[0]);
+        }
+        Ok(count)
     }
-    Ok(filled)
 }
 
 /// Packs chunks. Keeps its context from one to the next: making one costs more than a small chunk.
@@ -178,8 +195,8 @@ mod tests {
     fn spans(length: usize, capacity: usize) -> Vec<Span> {
         let data = vec![1; length];
         let mut chunks = Chunks::new(&data[..], capacity);
-        let mut buffer = vec![0; chunks.buffer_size()];
-        std::iter::from_fn(|| chunks.next(&mut buffer).unwrap()).collect()
+        let mut buffer = vec![0; capacity];
+        std::iter::from_fn(|| chunks.next(&mut buffer[..]).unwrap()).collect()
     }
 
     fn span(offset: u64, length: usize, last: bool) -> Span {

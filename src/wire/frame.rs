@@ -179,15 +179,24 @@ pub fn render(trailer: &Trailer, payload: &[u8], size: Size, sink: &mut impl FnM
         sink(zeros);
         padding -= zeros.len();
     }
-    let mut bytes = trailer_bytes(trailer);
-    crc.update(&bytes[..TRAILER - 4]);
-    bytes[TRAILER - 4..].copy_from_slice(&crc.finalize().to_le_bytes());
-    sink(&bytes);
+    sink(&render_trailer(trailer, crc));
     payload_crc.finalize()
 }
 
-/// The trailer, with 0 for the CRC.
-fn trailer_bytes(trailer: &Trailer) -> [u8; TRAILER] {
+/// The header of a full frame, and its trailer, around a payload that has this CRC-32.
+#[must_use]
+pub fn around(trailer: &Trailer, full: Size, payload_crc: u32) -> ([u8; HEADER], [u8; TRAILER]) {
+    let length = full.capacity();
+    let header = u32::try_from(length).expect("internal error: a payload over 4 GiB");
+    let header = header.to_le_bytes();
+    let mut crc = Hasher::new();
+    crc.update(&header);
+    crc.combine(&Hasher::new_with_initial_len(payload_crc, length as u64));
+    (header, render_trailer(trailer, crc))
+}
+
+/// The trailer behind pixel bytes that have this CRC.
+fn render_trailer(trailer: &Trailer, mut crc: Hasher) -> [u8; TRAILER] {
     let (flags, offset, stream_crc) = match trailer.place {
         Place::Anywhere => (0, 0, 0),
         Place::At(offset) => (POSITIONED, offset, 0),
@@ -207,6 +216,8 @@ fn trailer_bytes(trailer: &Trailer) -> [u8; TRAILER] {
     bytes[8..12].copy_from_slice(&trailer.raw_length.to_le_bytes());
     bytes[12..20].copy_from_slice(&offset.to_le_bytes());
     bytes[20..24].copy_from_slice(&stream_crc.to_le_bytes());
+    crc.update(&bytes[..TRAILER - 4]);
+    bytes[TRAILER - 4..].copy_from_slice(&crc.finalize().to_le_bytes());
     bytes
 }
 

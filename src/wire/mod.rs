@@ -35,6 +35,26 @@ pub fn write_frame(trailer: &Trailer, payload: &[u8], size: Size, png: &mut Vec<
     crc
 }
 
+/// Makes a full frame, whose payload is stored, of a PNG in which that stands in its place already.
+/// Gives the CRC-32 of the payload.
+pub fn seal_frame(trailer: &Trailer, pixels: &mut plain::Pixels) -> u32 {
+    let size = pixels.size;
+    let mut crc = crc32fast::Hasher::new();
+    pixels.read(payload_range(size.capacity()), |piece| crc.update(piece));
+    let crc = crc.finalize();
+    let (header, end) = frame::around(trailer, size, crc);
+    pixels.write(0, &header);
+    pixels.write(size.pixel_bytes() - frame::TRAILER, &end);
+    pixels.seal();
+    crc
+}
+
+/// Which pixel bytes the first `length` bytes of a payload are.
+#[must_use]
+pub fn payload_range(length: usize) -> std::ops::Range<usize> {
+    frame::HEADER..frame::HEADER + length
+}
+
 /// Reads a frame from a PNG that [`pictures`] found: its pixels into `pixels`, in place of what that
 /// holds, and its trailer and the CRC-32 of its payload from these. [`frame::payload`] of the pixels
 /// is its payload.

@@ -8,6 +8,8 @@ use super::frame::Size;
 use super::pixels::SIGNATURE;
 use crc32fast::Hasher;
 use simd_adler32::Adler32;
+use std::io::IoSliceMut;
+use std::ops::Range;
 
 /// The most that a stored deflate block holds.
 const BLOCK: usize = 65535;
@@ -112,6 +114,97 @@ impl<'a> Writer<'a> {
         self.adler.write(&self.png[self.block..]);
         self.crc.update(&self.png[self.summed..]);
         self.summed = self.png.len();
+    }
+}
+
+/// A PNG of this size but for its pixels and checksums, which are zero: for [`Pixels`].
+#[must_use]
+pub fn blank(size: Size) -> Vec<u8> {
+    let Lengths { rows, zlib } = Lengths::of(size);
+    let mut png = vec![0; START + zlib + END]; // no more of it is touched than has to be
+    png[..START].copy_from_slice(&start(size, zlib));
+    png[START..START + ZLIB.len()].copy_from_slice(&ZLIB);
+    let (mut at, mut left) = (START + ZLIB.len(), rows);
+    while left > 0 {
+        let length = left.min(BLOCK);
+        left -= length;
+        png[at..at + 5].copy_from_slice(&block_header(length, left == 0));
+        at += 5 + length;
+    }
+    let end = png.len() - IEND.len();
+    png[end..].copy_from_slice(&IEND);
+    png
+}
+
+/// The pixel bytes of a PNG, where they stand in it, for who writes them there.
+///
+/// Each step is to the end of a row or of a block.
+pub struct Pixels<'a> {
+    /// The PNG: one that was [`blank`].
+    pub png: &'a mut [u8],
+    /// Its size.
+    pub size: Size,
+}
+
+impl Pixels<'_> {
+    /// Where pixel bytes `range` stand.
+    fn runs(&self, mut range: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
+        let row = self.size.width as usize * 3;
+        std::iter::from_fn(move || {
+            let in_row = range.start % row;
+            let at = range.start / row * (row + 1) + 1 + in_row; // in the rows with filter bytes
+            let length = (row - in_row).min(BLOCK - at % BLOCK).min(range.len());
+            let start = START + ZLIB.len() + (at / BLOCK + 1) * 5 + at;
+            range.start += length;
+            (length > 0).then_some(start..start + length)
+        })
+    }
+
+    /// Writes pixel bytes, from number `at` on.
+    pub fn write(&mut self, at: usize, mut bytes: &[u8]) {
+        for run in self.runs(at..at + bytes.len()) {
+            let (now, later) = bytes.split_at(run.len());
+            self.png[run].copy_from_slice(now);
+            bytes = later;
+        }
+    }
+
+    /// Gives pixel bytes to `sink`, piece by piece.
+    pub fn read(&self, range: Range<usize>, mut sink: impl FnMut(&[u8])) {
+        self.runs(range).for_each(|run| sink(&self.png[run]));
+    }
+
+    /// Places of pixel bytes, for a vectored read: at most `MOST` of them.
+    pub fn places(&mut self, range: Range<usize>) -> Vec<IoSliceMut<'_>> {
+        /// With one more for the byte ahead: what one call of the system takes.
+        const MOST: usize = 1023;
+        let mut places = Vec::with_capacity(MOST + 1);
+        let runs = self.runs(range);
+        let (mut rest, mut at) = (&mut *self.png, 0);
+        for run in runs.take(MOST) {
+            let (_, from) = rest.split_at_mut(run.start - at);
+            let (place, later) = from.split_at_mut(run.len());
+            places.push(IoSliceMut::new(place));
+            (rest, at) = (later, run.end);
+        }
+        places
+    }
+
+    /// Takes the checksums anew.
+    pub fn seal(&mut self) {
+        let Lengths { zlib, .. } = Lengths::of(self.size);
+        let (stream, end) = self.png[START - 4..].split_at_mut(4 + zlib);
+        let (blocks, adler_bytes) = stream.split_at_mut(zlib);
+        let mut adler = Adler32::new();
+        let mut crc = Hasher::new();
+        crc.update(&blocks[..4 + ZLIB.len()]);
+        for block in blocks[4 + ZLIB.len()..].chunks(5 + BLOCK) {
+            adler.write(&block[5..]);
+            crc.update(block);
+        }
+        adler_bytes.copy_from_slice(&adler.finish().to_be_bytes());
+        crc.update(adler_bytes);
+        end[..4].copy_from_slice(&crc.finalize().to_be_bytes());
     }
 }
 
@@ -227,6 +320,7 @@ mod tests {
     use super::*;
     use crate::wire::pixels;
     use proptest::prelude::*;
+    use std::io::Read;
 
     fn noise(size: Size) -> Vec<u8> {
         let mut numbers = fastrand::Rng::with_seed(5);
@@ -289,6 +383,32 @@ mod tests {
             }
         }
         assert!(parse(&png, size, &mut back) && back == pixels);
+    }
+
+    #[test]
+    fn written_in_place_it_is_the_same() {
+        for (width, height) in [(1, 9), (100, 219), (700, 40), (21845, 3), (30000, 3)] {
+            let size = Size { width, height };
+            let bytes = noise(size);
+            let whole = written(&bytes, size, 777);
+            let mut png = blank(size);
+            let mut pixels = Pixels {
+                png: &mut png,
+                size,
+            };
+            let (first, second) = bytes.split_at(bytes.len() / 3);
+            pixels.write(0, first);
+            let mut left = second;
+            while !left.is_empty() {
+                let at = bytes.len() - left.len();
+                let places = &mut pixels.places(at..bytes.len());
+                assert!(left.read_vectored(places).unwrap() > 0);
+            }
+            pixels.seal();
+            let mut back = Vec::new();
+            pixels.read(0..bytes.len(), |piece| back.extend_from_slice(piece));
+            assert!(back == bytes && png == whole, "{size}");
+        }
     }
 
     proptest! {
