@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How fast the programs are beside others, as ratios that hold on any machine.
+# How fast the programs are beside others, as ratios.
 #
 #   PATH=…/target/release:$PATH tests/bench/marks.sh [GROUP...]
 #
@@ -10,7 +10,7 @@
 #                make stays there for the next time. Default: a temporary folder, removed at the end
 #
 # Prints a row of a table (Markdown) for each mark: the ratio, its range, and whether the mark is met.
-# Installs nothing: where another program is missing it names the Debian package and leaves the row out.
+# Installs nothing: where another program is missing, the row says which Debian package has it.
 #
 # Two commands are compared in turn, ours theirs ours theirs …, after one turn that doesn't count, and
 # it is the ratio within each turn that is looked at: a machine that is busy, throttled or shared is so
@@ -157,8 +157,8 @@ file_cat() { cat "$file" >/dev/null; }
 
 marks_zstd() {
     if ! has zstd; then
-        skipped 'sx-encode -1 < tar' 'zstd -1 -T2' 'zstd is missing'
-        skipped 'sx-decode' 'zstd -d' 'zstd is missing'
+        skipped 'sx-encode -1 < tar' 'zstd -1 -T2' 'Debian package zstd is missing'
+        skipped 'sx-decode' 'zstd -d' 'Debian package zstd is missing'
         return
     fi
     input tar
@@ -187,12 +187,12 @@ marks_put() {
     if has restic; then
         compare 'sx-encode -0 and sx-put' 'restic backup --stdin' 0.25 put_sx put_restic
     else
-        skipped 'sx-encode -0 and sx-put' 'restic backup --stdin' 'restic is missing'
+        skipped 'sx-encode -0 and sx-put' 'restic backup --stdin' 'Debian package restic is missing'
     fi
     if has borg; then
         compare 'sx-encode -0 and sx-put' 'borg create' 0.5 put_sx put_borg
     else
-        skipped 'sx-encode -0 and sx-put' 'borg create' 'borgbackup is missing'
+        skipped 'sx-encode -0 and sx-put' 'borg create' 'Debian package borgbackup is missing'
     fi
     nothing_stored
 }
@@ -296,11 +296,12 @@ start_one() { sx-encode </dev/null >/dev/null; }
 before_start_four() { rm -rf "$work/store"; }
 start_four() { sx-encode <"$work/little" | sx-put --to "$work/store" | sx-get | sx-decode >/dev/null; }
 
-## Memory: the same for any length. tests/memory.rs holds it to the formulas.
+## Memory: the same for any length. tests/memory.rs holds it to the formulas. What may grow, with the
+## first 30 GB, is the one frame of index that sx-put and sx-get hold.
 
 marks_memory() {
     if ! has time; then
-        skipped 'peak of memory' 'a shorter stream' 'time is missing'
+        skipped 'peak of memory' 'a shorter stream' 'Debian package time is missing'
         return
     fi
     local kind program long=$((8 * size))
@@ -356,7 +357,7 @@ done
 for program in sx-encode sx-decode sx-put sx-get; do
     has "$program" || die "no $program, expected it on PATH"
 done
-size=$(numfmt --from=iec "${SIZE:-1G}") || die "SIZE=$SIZE, expected bytes, or such as 64M"
+size=$(numfmt --from=iec "${SIZE:-1G}" 2>/dev/null) || die "SIZE=$SIZE, expected bytes, or such as 64M"
 [[ $pairs =~ ^[1-9][0-9]*$ ]] || die "PAIRS=$pairs, expected a number"
 unset "${!SX_@}"
 
