@@ -21,8 +21,8 @@ use std::time::SystemTime;
 /// that something else damaged is replaced, not believed.
 pub struct Dir {
     root: PathBuf,
-    /// The folders in which something was put, and those above them: 256, and as many as the path of
-    /// the root has components.
+    /// The folders in which something was put since they were synced, and those above them: 256, and as
+    /// many as the path of the root has components.
     folders: Mutex<BTreeSet<PathBuf>>,
 }
 
@@ -66,11 +66,13 @@ impl Store for Dir {
     }
 
     fn sync(&self) -> Result<()> {
-        let folders = self
+        let mut folders = self
             .folders
             .lock()
             .expect("internal error: a worker panicked");
-        folders.iter().try_for_each(|folder| sync_folder(folder))
+        folders.iter().try_for_each(|folder| sync_folder(folder))?;
+        folders.clear();
+        Ok(())
     }
 
     fn get(

@@ -1,0 +1,373 @@
+#!/usr/bin/env bash
+# How fast the programs are beside others, as ratios.
+#
+#   PATH=…/target/release:$PATH tests/bench/marks.sh [GROUP...]
+#
+# Groups: pipe file zstd put get start memory. From the environment:
+#   SIZE=1G      bytes of each input: 64M to try this out
+#   PAIRS=7      how often each comparison is made
+#   FOLDER=DIR   where inputs and stores are made, on the disk that is to be measured; what it had to
+#                make stays there for the next time. Default: a temporary folder, removed at the end
+#
+# Prints a row of a table (Markdown) for each mark: the ratio, its range, and whether the mark is met.
+# Installs nothing: where another program is missing, the row says which Debian package has it.
+#
+# Two commands are compared in turn, ours theirs ours theirs …, after one turn that doesn't count, and
+# it is the ratio within each turn that is looked at: a machine that is busy, throttled or shared is so
+# for both. Tools such as hyperfine run one command to the end and then the other, so that what changes
+# meanwhile looks like a difference between them. The figure is the median of the ratios.
+#
+# shellcheck disable=SC2002 # `cat FILE |` is what is measured
+set -euo pipefail
+export LC_ALL=C # $EPOCHREALTIME has a point
+
+groups=(pipe file zstd put get start memory)
+pairs=${PAIRS:-7}
+missed=0
+
+die() { # MESSAGE
+    printf 'marks.sh: error: %s\n' "$1" >&2
+    exit 2
+}
+
+has() { # COMMAND
+    type -P "$1" >/dev/null
+}
+
+## Comparing
+
+# Runs a function, and sets `took` to the microseconds that it took. What comes before it, if there is
+# a function `before_…`, isn't counted.
+timed() { # FUNCTION
+    ! declare -F "before_$1" >/dev/null || "before_$1"
+    local started=${EPOCHREALTIME/./}
+    "$1"
+    took=$((${EPOCHREALTIME/./} - started))
+}
+
+# Compares functions and shows the row. A mark of - is none: the ratio is only shown.
+compare() { # WORK AGAINST MARK OURS THEIRS
+    local turn ours
+    : >"$work/times"
+    for ((turn = 0; turn <= pairs; turn++)); do
+        timed "$4"
+        ours=$took
+        timed "$5"
+        [ "$turn" = 0 ] || printf '%d %d\n' "$ours" "$took" >>"$work/times"
+    done
+    row "$1" "$2" "$(awk '{ print $1 / $2 }' "$work/times" | summary '%.2f')" "$3" \
+        "$(awk '{ print $1 / 1e6 }' "$work/times" | summary '%.3g' | cut -d ' ' -f 1)" \
+        "$(awk '{ print $2 / 1e6 }' "$work/times" | summary '%.3g' | cut -d ' ' -f 1)"
+}
+
+# Median, least and greatest of numbers, one a line.
+summary() { # FORMAT
+    sort -g | awk -v format="$1 $1 $1" '
+        { n[NR] = $1 }
+        END { printf format, (n[int((NR + 1) / 2)] + n[int(NR / 2) + 1]) / 2, n[1], n[NR] }'
+}
+
+# Shows a row. Figures are `MEDIAN LEAST GREATEST`; the mark is the most that the median may be.
+row() { # WORK AGAINST FIGURES MARK [OURS THEIRS]
+    local median least greatest verdict=-
+    read -r median least greatest <<<"$3"
+    if [ "$4" != - ]; then
+        verdict=$(awk -v a="$median" -v b="${4%% *}" 'BEGIN { print (a <= b) ? "met" : "missed" }')
+    fi
+    [ "$verdict" != missed ] || missed=$((missed + 1))
+    line "$1" "$2" "$median" "$least..$greatest" "$4" "$verdict" "${5--}" "${6--}"
+}
+
+skipped() { # WORK AGAINST WHY
+    line "$1" "$2" - - - "skipped: $3" - -
+}
+
+line() { # CELL * 8
+    printf '| %-32s | %-28s | %6s | %-13s | %6s | %-7s | %7s | %7s |\n' "$@"
+}
+
+header() {
+    printf '%s, %d cores, Linux %s; %s MiB, %d pairs\n\n' \
+        "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$(nproc)" "$(uname -r)" \
+        $((size >> 20)) "$pairs"
+    line work against ratio range mark '' ours/s theirs/s
+    printf '|---|---|--:|---|--:|---|--:|--:|\n'
+}
+
+## Inputs
+
+# Sets `file` to an input, in the page cache: noise, which doesn't compress; a tar of what is in /usr;
+# zeros.
+input() { # noise | tar | zeros
+    file=$folder/$1
+    if [ "$(stat -c %s "$file" 2>/dev/null)" != "$size" ]; then
+        case $1 in
+            noise) head -c "$size" /dev/urandom ;;
+            tar) tar -C /usr -c include share lib 2>/dev/null | head -c "$size" || : ;; # which stops tar
+            zeros) head -c "$size" /dev/zero ;;
+        esac >"$file"
+    fi
+    cat "$file" >/dev/null
+}
+
+# Sets `file` to the frames of an input, and checks them.
+frames() { # INPUT LEVEL
+    input "$1"
+    sx-encode "-$2" "$file" >"$work/frames"
+    sx-decode "$work/frames" | cmp - "$file"
+    file=$work/frames
+}
+
+## Filters in pipes
+
+# Encode before decode: frames take as much room as what they are of.
+marks_pipe() {
+    local name
+    for name in noise tar zeros; do
+        input "$name"
+        compare "sx-encode -0 in a pipe, $name" 'cat in its place' 0.6 pipe_encode pipe_cat
+        compare "and sx-decode behind it, $name" 'two cats in their place' 1.0 pipe_both pipe_two_cats
+        frames "$name" 0
+        compare "sx-decode in a pipe, $name" 'cat in its place' 0.9 pipe_decode pipe_cat
+    done
+    rm -f "$work/frames"
+}
+
+pipe_cat() { cat "$file" | cat | cat >/dev/null; }
+pipe_two_cats() { cat "$file" | cat | cat | cat >/dev/null; }
+pipe_encode() { cat "$file" | sx-encode -0 | cat >/dev/null; }
+pipe_decode() { cat "$file" | sx-decode | cat >/dev/null; }
+pipe_both() { cat "$file" | sx-encode -0 | sx-decode | cat >/dev/null; }
+
+## A file to nowhere
+
+marks_file() {
+    local name
+    for name in noise tar zeros; do
+        input "$name"
+        compare "sx-encode -0 < $name" "cat $name" 2.0 file_encode file_cat
+    done
+}
+
+file_encode() { sx-encode -0 <"$file" >/dev/null; }
+# Reads and writes it, even to /dev/null.
+file_cat() { cat "$file" >/dev/null; }
+
+## Beside zstd, with two threads each
+
+marks_zstd() {
+    if ! has zstd; then
+        skipped 'sx-encode -1 < tar' 'zstd -1 -T2' 'Debian package zstd is missing'
+        skipped 'sx-decode' 'zstd -d' 'Debian package zstd is missing'
+        return
+    fi
+    input tar
+    compare 'sx-encode -1 -j2 < tar' 'zstd -1 -T2 < tar' 1.1 zstd_encode zstd_pack
+    zstd -1 -T2 -q <"$file" >"$work/packed"
+    frames tar 1
+    compare 'sx-decode -j2' 'zstd -d' 1.1 zstd_decode zstd_unpack
+    rm "$work/frames" "$work/packed"
+}
+
+zstd_encode() { sx-encode -1 -j2 <"$file" >/dev/null; }
+zstd_pack() { zstd -1 -T2 -q <"$file" >/dev/null; }
+zstd_decode() { sx-decode -j2 <"$file" >/dev/null; }
+zstd_unpack() { zstd -d -q <"$work/packed" >/dev/null; }
+
+## Into a folder, durable
+
+# Nobody compresses, the input being noise. restic encrypts, as it always does; borg doesn't. Both make
+# what they write durable, as we do.
+marks_put() {
+    input noise
+    nothing_stored
+    put_sx
+    comes_back
+    compare 'sx-encode -0 and sx-put' 'dd bs=4M conv=fsync' 1.15 put_sx put_dd
+    if has restic; then
+        compare 'sx-encode -0 and sx-put' 'restic backup --stdin' 0.25 put_sx put_restic
+    else
+        skipped 'sx-encode -0 and sx-put' 'restic backup --stdin' 'Debian package restic is missing'
+    fi
+    if has borg; then
+        compare 'sx-encode -0 and sx-put' 'borg create' 0.5 put_sx put_borg
+    else
+        skipped 'sx-encode -0 and sx-put' 'borg create' 'Debian package borgbackup is missing'
+    fi
+    nothing_stored
+}
+
+# Checks that what was put is what was to be.
+comes_back() {
+    sx-get "$work/key" | sx-decode | cmp - "$file"
+}
+
+# Every run has a new store on a disk that has nothing else to do.
+nothing_stored() {
+    rm -rf "$work/store" "$work/copy" "$work/user"
+    sync
+}
+
+before_put_sx() { nothing_stored; }
+put_sx() { sx-encode -0 <"$file" | sx-put --to "$work/store" >"$work/key"; }
+
+before_put_dd() { nothing_stored; }
+put_dd() { dd if="$file" of="$work/copy" bs=4M conv=fsync status=none; }
+
+before_put_restic() {
+    nothing_stored
+    in_home restic -q init
+    sync
+}
+put_restic() { in_home restic -q backup --compression off --stdin <"$file"; }
+
+before_put_borg() {
+    nothing_stored
+    mkdir "$work/user"
+    in_home borg init --encryption none
+    sync
+}
+put_borg() { in_home borg create --compression none ::stream - <"$file"; }
+
+# With a repository, a password and caches that go with the store.
+in_home() { # COMMAND...
+    HOME=$work/user XDG_CACHE_HOME=$work/user/cache \
+        RESTIC_REPOSITORY=$work/store RESTIC_PASSWORD=bench BORG_REPO=$work/store "$@"
+}
+
+## Out of a folder
+
+marks_get() {
+    input noise
+    nothing_stored
+    put_sx
+    comes_back
+    pictures
+    compare 'sx-get and sx-decode' 'cat of the pictures' 1.3 get_sx get_cat
+    compare 'sx-get and sx-decode' 'cat of the pictures to a cat' - get_sx get_two_cats
+    if [ -w /proc/sys/vm/drop_caches ]; then
+        compare 'sx-get and sx-decode, cold' 'cat of the pictures' - cold_get_sx cold_get_cat
+    else
+        skipped 'sx-get and sx-decode, cold' 'cat of the pictures' 'only root empties the page cache'
+    fi
+    nothing_stored
+}
+
+# Sets `pictures` to the files of the stream, in its order; indexes are among them.
+pictures() {
+    local path
+    pictures=()
+    while read -r path; do
+        path=${path#file://} path=${path%%#*}
+        printf -v path %b "${path//%/\\x}" # percent-encoded
+        pictures+=("$path")
+    done < <(sx-get --list "$work/key")
+}
+
+get_sx() { sx-get "$work/key" | sx-decode >/dev/null; }
+get_cat() { cat "${pictures[@]}" >/dev/null; }
+get_two_cats() { cat "${pictures[@]}" | cat >/dev/null; }
+
+before_cold_get_sx() { echo 3 >/proc/sys/vm/drop_caches; }
+before_cold_get_cat() { before_cold_get_sx; }
+cold_get_sx() { get_sx; }
+cold_get_cat() { get_cat; }
+
+## Start-up: nothing to compare with but the clock
+
+marks_start() {
+    head -c 1024 /dev/urandom >"$work/little"
+    milliseconds 'sx-encode < /dev/null' 5 start_one
+    milliseconds 'all four, 1 KiB' 30 start_four
+    nothing_stored
+}
+
+milliseconds() { # WORK MOST FUNCTION
+    local turn
+    : >"$work/times"
+    for ((turn = 0; turn <= 50; turn++)); do
+        timed "$3"
+        [ "$turn" = 0 ] || echo "$took" >>"$work/times"
+    done
+    row "$1" 'in ms, of 50' "$(awk '{ print $1 / 1000 }' "$work/times" | summary '%.1f')" "$2"
+}
+
+start_one() { sx-encode </dev/null >/dev/null; }
+before_start_four() { rm -rf "$work/store"; }
+start_four() { sx-encode <"$work/little" | sx-put --to "$work/store" | sx-get | sx-decode >/dev/null; }
+
+## Memory: the same for any length. tests/memory.rs holds it to the formulas. What may grow, with the
+## first 30 GB, is the one frame of index that sx-put and sx-get hold.
+
+marks_memory() {
+    if ! has time; then
+        skipped 'peak of memory' 'a shorter stream' 'Debian package time is missing'
+        return
+    fi
+    local kind program long=$((8 * size))
+    for kind in zeros noise; do
+        peaks "$kind" $((64 << 20)) short
+        peaks "$kind" "$long" long
+        for program in sx-encode sx-put sx-get sx-decode; do
+            local short_peak long_peak
+            short_peak=$(cat "$work/short.$program") long_peak=$(cat "$work/long.$program")
+            row "$program, $((long >> 20)) MiB of $kind" '64 MiB, growth in MiB' \
+                "$(awk -v a="$short_peak" -v b="$long_peak" \
+                    'BEGIN { printf "%.1f %.1f %.1f", (b - a) / 1024, a / 1024, b / 1024 }')" 4
+        done
+    done
+    nothing_stored
+}
+
+# Sends a stream through all four; keeps their peaks in kibibytes.
+peaks() { # zeros | noise BYTES PREFIX
+    nothing_stored
+    "generate_$1" "$2" | peak "$3" sx-encode | peak "$3" sx-put --to "$work/store" >"$work/key"
+    peak "$3" sx-get "$work/key" | peak "$3" sx-decode | cmp - <("generate_$1" "$2")
+}
+
+peak() { # PREFIX COMMAND...
+    command time -f %M -o "$work/$1.$2" "${@:2}"
+}
+
+generate_zeros() { # BYTES
+    head -c "$1" /dev/zero
+}
+
+# The same 64 MiB of noise again and again; no two frames are alike for it.
+generate_noise() { # BYTES
+    local times=$(($1 >> 26)) copies=()
+    [ -s "$work/piece" ] || head -c 64M /dev/urandom >"$work/piece"
+    while [ "$times" -gt 0 ]; do
+        copies+=("$work/piece")
+        times=$((times - 1))
+    done
+    cat "${copies[@]}"
+}
+
+## All of it
+
+for name; do
+    case " ${groups[*]} " in
+        *" $name "*) ;;
+        *) die "no group $name, expected some of: ${groups[*]}" ;;
+    esac
+done
+[ $# -gt 0 ] || set -- "${groups[@]}"
+for program in sx-encode sx-decode sx-put sx-get; do
+    has "$program" || die "no $program, expected it on PATH"
+done
+size=$(numfmt --from=iec "${SIZE:-1G}" 2>/dev/null) || die "SIZE=$SIZE, expected bytes, or such as 64M"
+[[ $pairs =~ ^[1-9][0-9]*$ ]] || die "PAIRS=$pairs, expected a number"
+unset "${!SX_@}"
+
+work=$(mktemp -d -p "${FOLDER:-${TMPDIR:-/tmp}}")
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+folder=${FOLDER:-$work}
+
+header
+for name; do "marks_$name"; done
+printf '\n%d missed\n' "$missed"
+[ "$missed" = 0 ]
