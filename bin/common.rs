@@ -341,7 +341,13 @@ pub fn default_store() -> Result<OsString> {
 pub fn store_config(jobs: usize) -> Config {
     Config {
         variables: env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter_map(|(name, value)| {
+                // What isn't text becomes something that isn't there, and is complained about.
+                Some((
+                    name.into_string().ok()?,
+                    value.to_string_lossy().into_owned(),
+                ))
+            })
             .collect(),
         jobs,
         note: Arc::new(|message| say("note", message)),

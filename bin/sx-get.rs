@@ -111,7 +111,7 @@ const MOST_KEYS: u64 = 16 << 20;
 
 /// The keys in a file, one a line; there must be one.
 fn parse(name: &str, file: File) -> Result<Vec<Source>> {
-    let text = std::io::read_to_string(file.take(MOST_KEYS)).map_err(|e| {
+    let text = std::io::read_to_string(file.take(MOST_KEYS + 1)).map_err(|e| {
         match e.kind() {
             ErrorKind::InvalidData => Error::from(Kind::Key(
                 "bytes that are no text, expected keys, one a line".into(),
@@ -120,6 +120,10 @@ fn parse(name: &str, file: File) -> Result<Vec<Source>> {
         }
         .at(name)
     })?;
+    if text.len() as u64 > MOST_KEYS {
+        let what = format!("over {MOST_KEYS} bytes, expected keys, one a line");
+        return Err(Error::from(Kind::Key(what)).at(name));
+    }
     let keys: Result<Vec<Source>> = (text.lines().map(str::trim_ascii).zip(1..))
         .filter(|(line, _)| !line.is_empty() && !line.starts_with('#'))
         .map(|(line, n)| {

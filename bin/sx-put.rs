@@ -113,12 +113,12 @@ fn run(args: Args) -> Result<()> {
     };
     let name = args.to.map_or_else(common::default_store, Ok)?;
     if args.probe {
-        let report = probe(&name, &config, size)?;
+        let report = probe(&name, &config, size, options.limit)?;
         let show = if args.json { json } else { text };
-        return common::to(args.output.as_deref(), common::stdout, |output| {
-            common::write(output, &show(&report))?;
-            usable(&report)
-        });
+        common::to(args.output.as_deref(), common::stdout, |output| {
+            common::write(output, &show(&report))
+        })?;
+        return usable(&report);
     }
     let store = store::open(&name, &config)?;
     let input = common::stdin_pictures()?;

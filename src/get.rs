@@ -158,7 +158,10 @@ fn store_of(source: &Source) -> String {
         Source::Key(key) => location.strip_suffix(&format!("/{}", key.digest.name())),
         Source::V1(_) => None,
     };
-    let folder = || location.rsplit_once('/').map(|(folder, _)| folder);
+    let folder = || {
+        let (path, _) = location.split_once('?').unwrap_or((&location, ""));
+        path.rsplit_once('/').map(|(folder, _)| folder)
+    };
     by_digest.or_else(folder).unwrap_or_default().to_owned()
 }
 

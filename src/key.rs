@@ -262,7 +262,13 @@ fn check_object(rest: &str) -> std::result::Result<(), &'static str> {
 
 /// Reads an http or https URL, and writes it in its normal form.
 fn parse_url(text: &str) -> Result<Location> {
-    let bad = |what: &str| Error::from(Kind::Key(format!("{what}: {}", shown(text))));
+    let bad = |what: &str| {
+        let shown = match text.contains('@') {
+            true => "with what may be a password".to_owned(),
+            false => shown(text),
+        };
+        Error::from(Kind::Key(format!("{what}: {shown}")))
+    };
     let url = Url::parse(text).map_err(|e| bad("no URL").because(e))?;
     if !url.username().is_empty() || url.password().is_some() {
         let what = "a URL with a login, expected SX_HTTP_USER and SX_HTTP_PASSWORD or netrc";
@@ -298,11 +304,11 @@ impl FromStr for Key {
             text.parse::<Location>()?;
             return Err(Kind::Key(format!("a key without {MARK}DIGEST: {shown}")).into());
         };
+        let location: Location = location.parse()?; // first: its message hides a password
         let Some(digest) = Digest::from_hex(digest) else {
             let expected = format!("{MARK} and 64 hexadecimal digits, lower case");
             return Err(Kind::Key(format!("{shown}, expected {expected}")).into());
         };
-        let location = location.parse()?;
         Ok(Key { location, digest })
     }
 }
@@ -410,6 +416,9 @@ mod tests {
             format!("s3://a b/c#blake3={hex}"),
             format!("http://#blake3={hex}"),
             format!("http://user:secret@host/x#blake3={hex}"),
+            "http://user:secret@host/x#blake3=abc".into(),
+            format!("http://user:secret@host:99999/x#blake3={hex}"),
+            "http://user:secret@host:99999/x".into(),
         ] {
             let error = bad.parse::<Key>().unwrap_err();
             assert!(matches!(error.kind(), Kind::Key(_)), "{bad}: {error}");

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::key::Digest;
 use crate::store::{self, Comparison, Config, Verify, compare};
 use crate::wire::frame::{self, Codec, FrameKind, Place, Size, Trailer};
-use crate::wire::{DEFAULT_LIMIT, write_frame};
+use crate::wire::write_frame;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::sync::{Arc, Mutex};
@@ -62,13 +62,13 @@ impl Report {
 }
 
 /// Tries the store of this name with frames of noise, of which the largest has the size `full`, and
-/// each other half the width and height of the next. They stay in the store.
+/// each other half the width and height of the next; `limit` is the most pixel bytes of one. They stay in the store.
 ///
 /// # Errors
 ///
 /// Those of [`store::open`], and of the smallest one; [`Kind::Size`](crate::Kind::Size).
-pub fn probe(name: &OsStr, config: &Config, full: Size) -> Result<Report> {
-    let full = full.checked(DEFAULT_LIMIT)?;
+pub fn probe(name: &OsStr, config: &Config, full: Size, limit: usize) -> Result<Report> {
+    let full = full.checked(limit)?;
     let seen = Arc::new(Mutex::new(BTreeMap::new()));
     let rate_limits = Arc::clone(&seen);
     let mut config = Config {

@@ -77,10 +77,11 @@ fn bad(what: String) -> Error {
 /// Where a piece is that an index names.
 fn absolute(key: &str) -> Result<Location> {
     let bad = || {
-        bad(format!(
-            "key \"{}\", expected an http or https URL",
-            shown(key)
-        ))
+        let shown = match key.contains('@') {
+            true => "with what may be a password".to_owned(),
+            false => format!("\"{}\"", shown(key)),
+        };
+        bad(format!("key {shown}, expected an http or https URL"))
     };
     let url = Url::parse(key)
         .ok()
@@ -193,9 +194,9 @@ impl Slot {
     /// Payload, pixels, PNG.
     fn frame(&mut self, place: Place, limit: usize) -> Result<()> {
         let payload = v1::parse(&self.pixels).expect("internal error: a piece that is none");
-        let full = v1::frame_size(pictures::size(&self.png)).within(limit)?;
+        let full = v1::frame_size(pictures::size(&self.png));
+        let size = full.fit(payload.len()).within(limit)?;
         let trailer = trailer(place, payload.len());
-        let size = full.fit(payload.len());
         self.crc = write_frame(&trailer, payload, size, &mut self.png);
         Ok(())
     }

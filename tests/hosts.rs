@@ -218,7 +218,7 @@ fn a_picture_larger_than_those_that_came_back_is_looked_at_too() {
 }
 
 #[test]
-fn pictures_are_read_back_with_the_login_for_their_host() {
+fn pictures_are_read_back_without_a_login() {
     let folder = tempfile::tempdir().unwrap();
     let host = Host::new(Manners::Good);
     let file = uploader(folder.path(), &host, JSON, "");
@@ -226,10 +226,8 @@ fn pictures_are_read_back_with_the_login_for_their_host() {
     config.variables = BTreeMap::from([("SX_HTTP_TOKEN".to_owned(), "reader".to_owned())]);
     try_put(&file, &config).unwrap();
     let seen = host.seen.lock().unwrap();
-    let get = seen.iter().find(|head| head.starts_with("GET")).unwrap();
-    assert!(get.contains("authorization: Bearer reader"), "{get}");
-    let post = seen.iter().find(|head| head.starts_with("POST")).unwrap();
-    assert!(!post.contains("reader"), "{post}");
+    assert!(seen.iter().any(|head| head.starts_with("GET")));
+    assert!(!seen.iter().any(|head| head.contains("reader")), "{seen:?}");
 }
 
 #[test]
@@ -421,7 +419,7 @@ fn probed(manners: Manners) -> Result<probe::Report> {
         width: 80,
         height: 64,
     };
-    probe::probe(file.as_os_str(), &config(folder.path()), full)
+    probe::probe(file.as_os_str(), &config(folder.path()), full, 1 << 20)
 }
 
 fn came(report: &probe::Report) -> Vec<&Fate> {

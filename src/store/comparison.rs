@@ -10,7 +10,7 @@ use crate::wire::{DEFAULT_LIMIT, pictures, pixels, webp};
 pub enum Comparison {
     /// It is the same to the byte.
     SameBytes,
-    /// It is another PNG of the same pixels, which is as good.
+    /// It is another PNG, or a lossless WebP, of the same pixels, which is as good.
     SamePixels,
     /// It is something else: what it was and what it has become.
     Changed(String),
@@ -30,13 +30,14 @@ pub fn compare(
 ) -> Result<Comparison> {
     let (mut png, mut bytes) = (Vec::new(), Vec::new());
     let limit = pictures::size(sent).pixel_bytes().max(DEFAULT_LIMIT);
+    let mut is_webp = false;
     let came = store.get(location, &mut |from| {
-        webp::single(from, limit, &mut png)?;
+        is_webp = webp::single(from, limit, &mut png)?;
         pixels::parse(&png, &mut bytes).map(drop)
     });
     let was = format!("{} PNG", pictures::size(sent));
     match came {
-        Ok(()) if png == sent => Ok(Comparison::SameBytes),
+        Ok(()) if png == sent && !is_webp => Ok(Comparison::SameBytes),
         Ok(()) if Digest::of(&bytes) == *digest => Ok(Comparison::SamePixels),
         Ok(()) => {
             let size = pictures::size(&png);

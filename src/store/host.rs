@@ -3,7 +3,7 @@
 
 use super::http::{Answer, Ask, Fault, Http};
 use super::sxcu::{self, Body, Links, Upload, Uploader};
-use super::{Comparison, Config, Store, Web, compare};
+use super::{Comparison, Config, Store, compare};
 use crate::error::{Error, Kind, Result};
 use crate::key::{Digest, Key, Location};
 use crate::wire::pictures;
@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::{Mutex, OnceLock};
+use std::sync::Mutex;
 use std::time::SystemTime;
 use ureq::http::Method;
 use url::Url;
@@ -55,8 +55,6 @@ pub struct Host {
     config: Config,
     /// What has come back as it was in this run, or the error of what hasn't.
     proved: Mutex<Result<Proved>>,
-    /// Reads pictures back, with the login for the origin that they are sent to, as `sx-get` would.
-    reader: OnceLock<Web>,
     deletions: Option<Mutex<File>>,
 }
 
@@ -85,7 +83,6 @@ impl Host {
             filename,
             config: config.clone(),
             proved: Mutex::new(Ok(Proved::default())),
-            reader: OnceLock::new(),
             deletions: deletions.map(Mutex::new),
         })
     }
@@ -113,7 +110,6 @@ impl Host {
             let bad = |_| Fault::lasting(Kind::Store("RequestURL that is no URL".into()));
             let method = Method::from_bytes(request.method.as_bytes());
             let url = Url::parse(&request.url).map_err(bad)?;
-            self.read_from(&url).map_err(Fault::lasting)?;
             let ask = Ask {
                 method: method.map_err(|_| Fault::lasting(Kind::Store("RequestMethod".into())))?,
                 url,
@@ -124,15 +120,6 @@ impl Host {
             let mut answer = self.http.exchange(&ask)?;
             self.links(&upload, &mut answer)
         })
-    }
-
-    /// What reads pictures back, with a login for the origin of the first URL that this is given.
-    fn read_from(&self, url: &Url) -> Result<&Web> {
-        if let Some(reader) = self.reader.get() {
-            return Ok(reader);
-        }
-        let reader = Web::new(url.clone(), &self.config)?;
-        Ok(self.reader.get_or_init(|| reader))
     }
 
     /// What an answer says of where the picture is.
@@ -295,8 +282,17 @@ impl Store for Host {
         location: &Location,
         read: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
     ) -> Result<()> {
-        let reader = self.read_from(&location.url())?;
-        reader.get(location, read)
+        // Without a login: none of those that are configured is known to be for this host.
+        let url = location.url();
+        let ask = || Ask {
+            method: Method::GET,
+            url: url.clone(),
+            headers: &[],
+            secret: None,
+            body: &[],
+        };
+        let refused = |answer: &mut Answer| answer.refused("");
+        self.http.get(ask, refused, read)
     }
 
     fn made(&self, _location: &Location) -> Result<Option<SystemTime>> {

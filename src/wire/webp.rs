@@ -6,42 +6,69 @@ use super::{pictures, pixels};
 use crate::error::{Error, Kind, Result};
 use image_webp::WebPDecoder;
 use std::io::{BufReader, Cursor, Read};
+use std::sync::{Mutex, PoisonError};
+
+/// `RIFF`, length, `WEBP`, and the head of the first chunk with its width and height.
+const HEAD: usize = 30;
+
+/// Held while a WebP is decoded: a small one can make the decoder take many times its size for
+/// tables, so that is done one at a time.
+static ONE: Mutex<()> = Mutex::new(());
 
 /// Reads an input that is one picture of at most `limit` pixel bytes, and nothing else, into `png`: a
-/// PNG as it is, and a PNG of the pixels of a lossless WebP.
+/// PNG as it is, and a PNG of the pixels of a lossless WebP. Gives whether it was a WebP.
 ///
 /// # Errors
 ///
 /// Those of [`pictures::single`], also for a WebP.
-pub fn single(input: impl Read, limit: usize, png: &mut Vec<u8>) -> Result<()> {
+pub fn single(input: impl Read, limit: usize, png: &mut Vec<u8>) -> Result<bool> {
     let mut input = BufReader::new(input);
     match pictures::peek(&mut input)?.first() {
-        Some(b'R') => from_webp(&read(input, limit)?, limit, png),
-        _ => pictures::single(input, limit, png),
+        Some(b'R') => from_webp(&read(input, limit)?, png).map(|()| true),
+        _ => pictures::single(input, limit, png).map(|()| false),
     }
 }
 
-/// All bytes of a picture: no WebP needs many more than its pixels have.
-fn read(input: impl Read, limit: usize) -> Result<Vec<u8>> {
-    let most = limit + limit / 8 + (1 << 20);
+/// All bytes of a WebP, of as many as its size may need.
+fn read(mut input: impl Read, limit: usize) -> Result<Vec<u8>> {
     let mut webp = Vec::new();
-    let read = input.take(most as u64 + 1).read_to_end(&mut webp);
-    read.map_err(Error::input)?;
+    let mut head = input.by_ref().take(HEAD as u64);
+    head.read_to_end(&mut webp).map_err(Error::input)?;
+    let pixels = size(&webp)?.within(limit)?.pixel_bytes();
+    let most = pixels + pixels / 8 + (1 << 16);
+    let rest = input.take(most as u64 + 1).read_to_end(&mut webp);
+    rest.map_err(Error::input)?;
     match webp.len() > most {
         true => Err(Kind::TooLarge {
-            found: format!("a picture of over {most} bytes"),
-            limit: format!("{most} bytes"),
+            found: format!("a WebP of over {most} bytes"),
+            limit: format!("{most} bytes for its size"),
         }
         .into()),
         false => Ok(webp),
     }
 }
 
-fn from_webp(webp: &[u8], limit: usize, png: &mut Vec<u8>) -> Result<()> {
-    let is_webp = webp.get(8..12) == Some(b"WEBP");
-    if !(webp.starts_with(b"RIFF") && is_webp) {
-        return Err(Kind::NotPng(pictures::sniff(webp)).into());
+/// Width and height, by the head of a WebP that may be lossless.
+fn size(head: &[u8]) -> Result<Size> {
+    let none = || Error::from(Kind::NotPng(pictures::sniff(head)));
+    if head.len() < HEAD || &head[8..12] != b"WEBP" || !head.starts_with(b"RIFF") {
+        return Err(none());
     }
+    let at = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let (width, height) = match &head[12..16] {
+        b"VP8L" => (at(21) & 0x3fff, at(21) >> 14 & 0x3fff),
+        b"VP8X" => (at(24) & 0xff_ffff, at(26) >> 8),
+        _ => return Err(none()),
+    };
+    Ok(Size {
+        width: width + 1,
+        height: height + 1,
+    })
+}
+
+fn from_webp(webp: &[u8], png: &mut Vec<u8>) -> Result<()> {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let size = size(webp)?;
     let bad = |e: image_webp::DecodingError| {
         let kind = match e {
             image_webp::DecodingError::IoError(_) => Kind::CutShort(webp.len() as u64),
@@ -53,8 +80,9 @@ fn from_webp(webp: &[u8], limit: usize, png: &mut Vec<u8>) -> Result<()> {
     if decoder.is_lossy() || decoder.is_animated() {
         return Err(Kind::NotPng("a lossy or animated WebP picture").into());
     }
-    let (width, height) = decoder.dimensions();
-    let size = Size { width, height }.within(limit)?;
+    if decoder.dimensions() != (size.width, size.height) {
+        return Err(Error::from(Kind::BadPng).because("WebP: two sizes"));
+    }
     let samples = if decoder.has_alpha() { 4 } else { 3 };
     let mut bytes = vec![0; size.pixel_bytes() / 3 * samples];
     decoder.read_image(&mut bytes).map_err(bad)?;
