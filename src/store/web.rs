@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use std::collections::HashSet;
 use std::io::Read;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Mutex;
 use std::time::SystemTime;
 use ureq::http::Method;
 use url::Url;
@@ -98,23 +98,24 @@ impl Web {
             folders.push(above.clone());
             folder = above;
         }
+        // Locked all the while: a server may refuse a folder whose parent another of us is making.
+        let made = self.made.lock();
+        let mut made = made.expect("internal error: a worker panicked");
         for folder in folders.into_iter().rev() {
-            if self.made().contains(&folder) {
+            if made.contains(&folder) {
                 continue;
             }
-            let answer = self
-                .http
-                .exchange(&self.ask(mkcol.clone(), &folder, &[], &[]))?;
+            let ask = self.ask(mkcol.clone(), &folder, &[], &[]);
+            let answer = self.http.exchange(&ask)?;
             if answer.is_transient() {
                 return Err(answer.refused(""));
             }
-            self.made().insert(folder);
+            // 405: it is there already.
+            if answer.status.is_success() || answer.status.as_u16() == 405 {
+                made.insert(folder);
+            }
         }
         Ok(())
-    }
-
-    fn made(&self) -> MutexGuard<'_, HashSet<Url>> {
-        self.made.lock().expect("internal error: a worker panicked")
     }
 
     /// Checks that what was answered to an upload is so.
