@@ -3,42 +3,61 @@
 // Each program uses its part of this file.
 #![allow(dead_code)]
 
+pub mod help;
+pub mod live;
+
 use clap::Parser;
+use help::Help;
+use live::say;
 use std::env;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{ExitCode, Termination};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
-use storagex::get::OWN_FRAME;
 use storagex::input::Files;
 use storagex::output::Output;
+use storagex::secret;
 use storagex::store::Config;
+use storagex::wire::seal::Secret;
 use storagex::wire::stream::CUT;
-use storagex::{Error, Kind, Result};
+use storagex::wire::v1::OWN_FRAME;
+use storagex::{Error, Kind, Progress, Result, Service};
 
 /// The name that messages start with.
 pub const PROGRAM: &str = env!("CARGO_BIN_NAME");
 
-/// Parses the command line, runs `body` and reports: 0, or 1 for an error, or 2 for wrong usage.
-pub fn main<Args: Parser>(
+/// Parses the command line, runs `body` and reports: 0, 1 for an error, 2 for wrong usage.
+pub fn main<Args: Parser, Status: Termination>(
     arguments: impl Iterator<Item = OsString>,
-    body: impl FnOnce(Args) -> Result<()>,
+    help: &'static Help,
+    body: impl FnOnce(Args) -> Result<Status>,
 ) -> ExitCode {
-    let args = match Args::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.collect();
+    let is_short = arguments.iter().any(|argument| argument == "-h");
+    let command = help::command::<Args>(help, is_short);
+    let matches = command.try_get_matches_from(arguments);
+    let args = match matches.and_then(|matches| Args::from_arg_matches(&matches)) {
         Ok(args) => args,
         Err(e) => return usage(&e),
     };
     match body(args) {
-        Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has seen enough: a normal end.
-        Err(e) if e.kind() == &Kind::ClosedPipe => ExitCode::SUCCESS,
+        Ok(status) => {
+            live::finish();
+            status.report()
+        }
+        // The reader closed the pipe: not an error.
+        Err(e) if e.kind() == &Kind::ClosedPipe => {
+            live::finish();
+            ExitCode::SUCCESS
+        }
         Err(e) => {
-            if PICTURES.load(Ordering::Relaxed) {
+            if PICTURES.load(Ordering::Relaxed) && !is_whole(e.kind()) {
                 mark_cut();
             }
             say("error", &e.to_string());
@@ -58,17 +77,20 @@ pub fn main<Args: Parser>(
 /// Whether pictures go to stdout.
 static PICTURES: AtomicBool = AtomicBool::new(false);
 
-/// Sees to it that no reader takes what has been written for the whole: among streams that follow
-/// one another, one that fails before its first frame would leave no trace.
+/// Whether the stream was nevertheless written to its end, with zeros in it.
+fn is_whole(error: &Kind) -> bool {
+    matches!(error, Kind::Lost { frames, .. } if *frames < u64::MAX)
+}
+
+/// Marks the output as incomplete: otherwise, among streams that follow one another, one that fails
+/// before its first frame would leave no trace.
 fn mark_cut() {
     let _ = stdout().map(|mut stdout| stdout.write_all(CUT));
 }
 
-/// Writes a line to stderr, whatever control characters a name has in it; if that fails, there is
-/// nobody to tell.
-fn say(what: &str, message: &str) {
-    let plain: String = message.chars().flat_map(escape).collect();
-    let _ = writeln!(io::stderr(), "{PROGRAM}: {what}: {plain}");
+/// Tells the user something that isn't an error.
+pub fn note(message: &str) {
+    say("note", message);
 }
 
 /// A character as it is, or as an escape if it is a control character.
@@ -80,7 +102,7 @@ pub fn escape(c: char) -> impl Iterator<Item = char> {
     plain.into_iter().chain(escaped.into_iter().flatten())
 }
 
-/// Shows the help that was asked for, or what is wrong with the command line.
+/// Shows the requested help, or what is wrong with the command line.
 fn usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         let _ = error.print();
@@ -94,120 +116,223 @@ fn usage(error: &clap::Error) -> ExitCode {
     let words: Vec<&str> = paragraph.split_whitespace().collect();
     let message = words.join(" ");
     say("error", message.strip_prefix("error: ").unwrap_or(&message));
-    say("hint", &format!("{PROGRAM} --help shows the options"));
+    let tip = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("tip: "));
+    let all = format!("{PROGRAM} --help shows the options");
+    say("hint", tip.unwrap_or(&all));
     ExitCode::from(2)
 }
 
-/// Whether a command line that can't be parsed would have made pictures for stdout.
+/// Whether a command line that can't be parsed would have written pictures to stdout.
 fn writes_pictures(mut arguments: impl Iterator<Item = OsString>) -> bool {
-    let others = ["-o", "--output", "--list", "--info", "--check"];
+    let others = [
+        "-o",
+        "--output",
+        "--new-secret",
+        "--list",
+        "--info",
+        "--check",
+        "--repair",
+    ];
     let is_other = |argument: &str| others.iter().any(|other| argument.starts_with(other));
     matches!(PROGRAM, "sx-encode" | "sx-get")
         && !io::stdout().is_terminal()
         && !arguments.any(|argument| is_other(&argument.to_string_lossy()))
 }
 
-/// What the user can do about an error, where there is something.
+/// What the user can do about an error, if anything.
 fn hint(kind: &Kind) -> Option<String> {
     Some(match kind {
-        Kind::Empty => "did what should give the frames fail?".into(),
+        Kind::Empty => "check whether the program that writes the frames failed".into(),
         Kind::Truncated | Kind::CutShort(_) if PROGRAM == "sx-put" => {
-            "did what gives the frames fail? those that came are stored, but have no key".into()
+            "check whether the program that writes the frames failed; those that arrived are stored, but have no key".into()
         }
         Kind::Truncated | Kind::CutShort(_) => {
-            "did what gives the frames fail? don't take what came out for the whole".into()
+            "check whether the program that writes the frames failed; the output is incomplete".into()
         }
-        Kind::BadPng | Kind::Checksum { .. } | Kind::Payload => {
-            "the frame was damaged on its way or where it was kept".into()
+        Kind::BadPicture(_) | Kind::Checksum { .. } | Kind::Payload => {
+            "the frame was damaged in transit or in the store".into()
         }
-        Kind::NotPng("a key") => "sx-get brings back the frames that a key is of".into(),
-        Kind::NotPng(
-            "a JPEG picture"
-            | "a WebP picture or another RIFF file"
-            | "a lossy or animated WebP picture",
-        )
-        | Kind::Lossy => {
-            "whatever kept the picture changed it, and its bytes are lost; keep PNGs as they are"
-                .into()
+        Kind::NotPicture("a key") => "sx-get fetches the frames of a key".into(),
+        Kind::NotPicture("an AVIF picture" | "a HEIC picture" | "a JPEG XL picture") => {
+            "pictures of this format are not read: ask the host for PNG, JPEG or WebP".into()
         }
-        Kind::NotPng(_) => "sx-encode makes frames of any bytes".into(),
+        Kind::Unsupported(_) => "convert the picture to PNG, and try again".into(),
+        Kind::NotPicture(_) => "sx-encode turns any bytes into frames".into(),
         Kind::NotPiece(what) if what == OWN_FRAME => {
             "a key of this storagex ends in #blake3= and a digest".into()
         }
-        Kind::NotFrame(_) | Kind::NotPiece(_) => {
-            "if it was one, whatever kept it has shrunk or re-encoded it, and its bytes are lost"
-                .into()
-        }
-        Kind::OldPiece => "pieces of storagex 1.0 are brought back by the key that it gave".into(),
-        Kind::Version(3..) => "a newer storagex has written it".into(),
+        Kind::Lossy
+        | Kind::NotFrame(_)
+        | Kind::NotPiece(_)
+        | Kind::Altered(_)
+        | Kind::Uncorrectable { .. }
+        | Kind::Harmed(_) => of_changed_pixels(kind).into(),
+        Kind::OldPiece => "to fetch a file of storagex 1.0, pass its key to sx-get".into(),
+        Kind::Version(3..) => "a newer storagex wrote it".into(),
         Kind::TooLarge { .. } => {
-            "--max-frame raises the limit, if you trust where it comes from".into()
+            "--max-frame raises the limit, if you trust the source".into()
         }
         Kind::Offset { found, expected } if found > expected => {
-            "a frame is missing before this one, or stands elsewhere".into()
+            "a frame is missing before this one, or the frames are out of order".into()
         }
-        Kind::Offset { .. } => "a frame stands here twice, or stood elsewhere".into(),
+        Kind::Offset { .. } => "this frame is a duplicate, or the frames are out of order".into(),
         Kind::WrongKind("a frame of an index, expected data") => {
-            "sx-get KEY brings back the data that an index is of".into()
+            "sx-get KEY fetches the data that an index lists".into()
         }
         Kind::WrongKind("a frame of data, expected an index") => {
-            "a key of one frame, as --keys and --list print it, brings back no stream".into()
+            "this is the key of a single frame, as --keys and --list print it; use the key of the stream".into()
         }
+        Kind::WrongKind("a frame of parity, expected data") => {
+            "parity frames work only through their index: sx-get KEY".into()
+        }
+        Kind::Lost {
+            frames: u64::MAX, ..
+        } => "sx-decode --salvage --sort restores positioned frames without an index".into(),
+        Kind::Lost { .. } if PROGRAM == "sx-get" => {
+            "--salvage writes the rest; --from names another store to look in".into()
+        }
+        Kind::TooFew { .. } => {
+            "--salvage writes what is left; --from names another store to look in".into()
+        }
+        Kind::KeyNotTaken(_) => "everything is stored: keep the key, or run the pipe again".into(),
         Kind::Conflict(_) => "sort the files of one stream at a time".into(),
-        Kind::NotPositioned => "the order of such frames is in their index only".into(),
+        Kind::Sealed
+        | Kind::NotSealed
+        | Kind::OtherSecret
+        | Kind::Forged
+        | Kind::Chain
+        | Kind::Secret(_) => of_a_seal(kind).into(),
+        Kind::NotPositioned => "only the index knows the order of such frames".into(),
         Kind::Size(_) => "-W and -H set width and height of a frame".into(),
-        Kind::Name(_) => "--name gives a shorter one".into(),
+        Kind::Name(_) => "set a shorter name with --name".into(),
         Kind::Key(_) => {
-            "a key is the line that sx-put printed; a file of keys can be given by its path".into()
+            "a key is the line that sx-put printed; pass a file of keys by its path".into()
         }
-        // Where it isn't the name that is wrong, but a login, a variable or a file, that is named.
+        // If a login, a variable or a file is wrong, not the name, the message names it.
         Kind::Store(what) if !what.starts_with("store") && !what.starts_with("no store") => {
             return None;
         }
+        Kind::Store(what) if here(what).is_some() => {
+            let name = here(what).unwrap_or_default();
+            format!("./{name} is here; a store in it is written --to ./{name}")
+        }
         Kind::Store(_) => {
-            "--to names the store, or SX_STORE; a folder here is written ./NAME".into()
+            "--to or SX_STORE names the store; write a folder here as ./NAME".into()
         }
         Kind::Usage(_) => format!("{PROGRAM} --help shows the options"),
         Kind::Terminal("stdin") => format!("see {PROGRAM} --help, or man {PROGRAM}"),
         Kind::Terminal(_) => "redirect it with > FILE, or | sx-put".into(),
-        Kind::NotFound => "has the store been moved or pruned? where it was is in the key".into(),
+        Kind::Gone => "run it again: it stores what is gone".into(),
+        Kind::Journal(_) => "an upload needs a journal of its own, for each store".into(),
+        Kind::NotFound if PROGRAM == "sx-put" => {
+            "this isn't the store of the key, or it has lost what it acknowledged".into()
+        }
+        Kind::NotFound => "check whether the store was moved or pruned; the key says where it was".into(),
         Kind::Untrusted(_) => {
-            "SSL_CERT_FILE names the certificates to trust: those of an authority of your own"
+            "SSL_CERT_FILE names the certificates to trust: those of your own authority, or that of the server"
                 .into()
         }
-        Kind::Refused { status, said } => refused(*status, said)?.into(),
-        Kind::Digest { .. } => "the store, or somebody, has changed the picture".into(),
-        Kind::Command(_) => "the stream has no last frame, so that no key comes of it".into(),
+        Kind::Refused { by, status, said } => refused(*by, *status, said)?.into(),
+        Kind::Digest { .. } => "the store or someone else changed the picture".into(),
+        Kind::Command(_) => "the stream has no last frame, so sx-put makes no key".into(),
         _ => return None,
     })
 }
 
-/// What to do about a refusal, by the code of S3 if there is one, else by the status.
-fn refused(status: u16, said: &str) -> Option<&'static str> {
-    Some(match said.split(':').next().unwrap_or_default() {
+/// The hint where pixels of a picture have changed.
+fn of_changed_pixels(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Lossy => {
+            "something re-encoded the picture, and its data is lost; sx-put --probe shows what a \
+             host does, and pictures of sx-encode --sturdy survive it"
+        }
+        Kind::Altered(_) => {
+            "sx-put --probe shows what a host does to pictures, and which ones survive it, such as \
+             those of sx-encode --sturdy"
+        }
+        Kind::NotFrame(_) | Kind::NotPiece(_) => {
+            "if it was a frame, something shrank, cropped or re-encoded it; sx-put --probe shows \
+             what a host does, and pictures of sx-encode --sturdy survive re-encoding"
+        }
+        _ => {
+            "sx-put --probe shows what a host does to pictures, and the level of sx-encode --sturdy \
+             that survives it"
+        }
+    }
+}
+
+/// What to do about a sealed frame, or a secret.
+fn of_a_seal(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Sealed if PROGRAM == "sx-decode" => {
+            "--secret, or SX_SECRET, names the file of the secret"
+        }
+        Kind::Sealed => "sx-get has no secret: only sx-decode opens what is sealed",
+        Kind::NotSealed => {
+            "a thief may have put it there; what was never sealed is read without a secret"
+        }
+        Kind::OtherSecret => "--secret, or SX_SECRET, names the file of the right one",
+        Kind::Forged => "somebody has changed the frame, and its CRC-32 to fit",
+        Kind::Secret(what) if what.starts_with("permissions") => {
+            "chmod 600 FILE; if others could read it, they may know the secret: consider a new one"
+        }
+        Kind::Secret(_) => "sx-encode --new-secret > FILE makes one",
+        _ => "don't use the output: it isn't the whole stream",
+    }
+}
+
+/// The name of an unknown store, if something here has that name.
+fn here(what: &str) -> Option<&str> {
+    let name = what.strip_prefix("store '")?.split('\'').next()?;
+    (!name.is_empty() && Path::new(name).exists()).then_some(name)
+}
+
+/// What to do about a refusal, by its S3 code if there is one, or else by its status.
+fn refused(by: Service, status: u16, said: &str) -> Option<&'static str> {
+    if by == Service::Proxy {
+        return Some(match status {
+            407 => {
+                "put the login into the proxy's variable: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
+            }
+            _ => {
+                "HTTP_PROXY and HTTPS_PROXY name the proxies; NO_PROXY lists hosts to reach without one"
+            }
+        });
+    }
+    let code = said.split(':').next().filter(|_| by == Service::S3);
+    Some(match code.unwrap_or_default() {
         "SignatureDoesNotMatch" => "AWS_SECRET_ACCESS_KEY isn't the secret of AWS_ACCESS_KEY_ID",
         "InvalidAccessKeyId" | "NotSignedUp" => "the server doesn't know AWS_ACCESS_KEY_ID",
         "InvalidToken" | "ExpiredToken" => "AWS_SESSION_TOKEN is wrong or has expired",
-        "NoSuchBucket" => "make the bucket, or see whether AWS_ENDPOINT_URL names the right server",
+        "NoSuchBucket" => {
+            "create the bucket, or check whether AWS_ENDPOINT_URL names the right server"
+        }
         "AuthorizationHeaderMalformed"
         | "PermanentRedirect"
         | "IllegalLocationConstraintException" => "AWS_REGION isn't the region of the bucket",
         "RequestTimeTooSkewed" | "AccessDenied"
             if said.contains("expired") || said.contains("Skew") =>
         {
-            "is the clock of this machine right?"
+            "check the clock of this machine"
         }
         "EntityTooLarge" => "make smaller frames: sx-encode -W and -H",
-        _ => match status {
-            401 => {
-                "SX_HTTP_USER and SX_HTTP_PASSWORD, SX_HTTP_TOKEN, or netrc log in; to an image host, its file does"
+        _ => match (status, by) {
+            (401 | 403, Service::S3) => "check whether AWS_ACCESS_KEY_ID may do this",
+            (401, Service::Web) if said.contains("expected Basic or Bearer") => return None,
+            (401, Service::Web) => {
+                "log in with SX_HTTP_USER and SX_HTTP_PASSWORD, SX_HTTP_TOKEN, or netrc"
             }
-            403 => {
-                "see whether AWS_ACCESS_KEY_ID, SX_HTTP_USER, or the token in the file of an image host may do this"
+            (403, Service::Web) => "check whether SX_HTTP_USER or SX_HTTP_TOKEN may do this",
+            (401 | 403, Service::Host) => "check whether the login in the host's file may do this",
+            (404 | 405 | 409, Service::Web) if PROGRAM == "sx-put" => {
+                "check whether the server accepts PUT there, and has the folder or can create it"
             }
-            412 | 413 => "make smaller frames: sx-encode -W and -H",
-            429 | 503 => "the server asks for less: -j 1, or try again later",
-            507 => "the store is full",
+            (404 | 405, Service::S3) => "check whether AWS_ENDPOINT_URL names an S3 server",
+            (412 | 413, _) => "make smaller frames: sx-encode -W and -H",
+            (429 | 503, _) => "the server asks for fewer requests: use -j 1, or try again later",
+            (507, _) => "the store is full",
             _ => return None,
         },
     })
@@ -233,6 +358,32 @@ impl Limit {
     }
 }
 
+/// The option that opens and closes seals.
+#[derive(clap::Args)]
+pub struct SecretFile {
+    /// Seal or open frames with the secret in this file [default: `SX_SECRET`]
+    #[arg(long, value_name = "FILE")]
+    secret: Option<PathBuf>,
+}
+
+impl SecretFile {
+    /// The secret, if there is one: never on the command line or in the environment itself, where other
+    /// processes could see it.
+    pub fn read(&self) -> Result<Option<Secret>> {
+        let variable = || env::var_os("SX_SECRET").map(PathBuf::from);
+        let path = self.secret.clone().or_else(variable);
+        let Some(path) = path.filter(|path| !path.as_os_str().is_empty()) else {
+            return Ok(None);
+        };
+        let text = path.to_string_lossy().to_ascii_uppercase();
+        if text.starts_with("SX-SECRET-1") {
+            let what = "a secret itself, expected the path of the file that it is in";
+            return Err(Kind::Usage(what.into()).into());
+        }
+        secret::read(&path).map(Some)
+    }
+}
+
 /// Reads a number of threads or requests: 1 to 1024.
 pub fn jobs(text: &str) -> std::result::Result<usize, String> {
     match text.parse() {
@@ -249,7 +400,7 @@ pub fn stdin() -> Result<File> {
         .map_err(|e| Error::io("cannot read stdin", e))
 }
 
-/// Stdin, where pictures are to come from.
+/// Stdin, as the source of pictures.
 pub fn stdin_pictures() -> Result<File> {
     match io::stdin().is_terminal() {
         true => Err(Kind::Terminal("stdin").into()),
@@ -257,7 +408,7 @@ pub fn stdin_pictures() -> Result<File> {
     }
 }
 
-/// The files, one after another, or stdin where there are none, or only `-`.
+/// The files, one after another, or stdin if there are none, or only `-`.
 pub fn pictures(files: Vec<PathBuf>) -> Result<Box<dyn io::Read + Send>> {
     match &files[..] {
         [] => Ok(Box::new(stdin_pictures()?)),
@@ -274,7 +425,7 @@ pub fn stdout() -> Result<File> {
         .map_err(|e| Error::io("cannot write to stdout", e))
 }
 
-/// Stdout, where pictures are to go to.
+/// Stdout, as the target of pictures.
 pub fn stdout_pictures() -> Result<File> {
     if io::stdout().is_terminal() {
         return Err(Kind::Terminal("stdout").into());
@@ -283,8 +434,8 @@ pub fn stdout_pictures() -> Result<File> {
     stdout()
 }
 
-/// Makes a pipe hold a mebibyte, so that a frame passes in a few writes; 64 KiB is what it has by
-/// default. What isn't a pipe, or may not grow, stays as it is.
+/// Enlarges a pipe from the default of 64 KiB to a mebibyte, so that a frame passes in a few
+/// writes. Anything that isn't a pipe, or may not grow, stays as it is.
 pub fn widen(fd: BorrowedFd) {
     #[cfg(target_os = "linux")]
     let _ = rustix::pipe::fcntl_setpipe_size(fd, 1 << 20);
@@ -292,8 +443,8 @@ pub fn widen(fd: BorrowedFd) {
     let _ = fd;
 }
 
-/// Runs `body` with where output goes: `default` for none or `-`, or a file that appears at `path` when, and only
-/// when, `body` succeeds. Devices and pipes are written as they are.
+/// Runs `body` with its output: `default` for no path or `-`, or else a file that appears at `path`
+/// if and only if `body` succeeds. Devices and pipes are written directly.
 pub fn to<T>(
     path: Option<&Path>,
     default: impl FnOnce() -> Result<File>,
@@ -318,13 +469,41 @@ pub fn write(output: &mut (impl Write + ?Sized), text: &str) -> Result<()> {
     output.write_all(text.as_bytes()).map_err(Error::output)
 }
 
+/// Writes the line of a key; it is an error if nobody takes it.
+pub fn write_key(output: &mut (impl Write + ?Sized), line: &str) -> Result<()> {
+    write(output, &format!("{line}\n")).map_err(|e| match e.kind() {
+        Kind::ClosedPipe => Kind::KeyNotTaken(line.to_owned()).into(),
+        _ => e,
+    })
+}
+
+/// A GNU ddrescue map of `size` bytes, of which those in `gaps` are missing.
+pub fn mapfile(size: u64, gaps: impl Iterator<Item = Range<u64>>) -> String {
+    let head = format!(
+        "# Mapfile. Created by {PROGRAM}\n# current_pos  current_status  current_pass\n\
+         {size:#010x}     +               1\n#      pos        size  status\n"
+    );
+    let mut at = 0;
+    let runs = gaps.chain(std::iter::once(size..size)).flat_map(|gap| {
+        let there = at..gap.start;
+        at = gap.end;
+        [(there, '+'), (gap, '-')]
+    });
+    let lines = runs.filter(|(range, _)| !range.is_empty());
+    let lines = lines.map(|(range, status)| {
+        let (start, length) = (range.start, range.end - range.start);
+        format!("{start:#010x}  {length:#010x}  {status}\n")
+    });
+    std::iter::once(head).chain(lines).collect()
+}
+
 /// A time as people and programs read it: RFC 3339, in UTC, to the second.
 pub fn time(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
-/// The store where `--to` names none: `$SX_STORE`, or the folder `storagex` in `$XDG_DATA_HOME`,
-/// which is `~/.local/share` by default.
+/// The store if `--to` names none: `$SX_STORE`, or the folder `storagex` in `$XDG_DATA_HOME`, which
+/// is `~/.local/share` by default.
 pub fn default_store() -> Result<OsString> {
     let variable = |name| env::var_os(name).filter(|value| !value.is_empty());
     let folder = |base: OsString| Some(PathBuf::from(base)).filter(|base| base.is_absolute());
@@ -337,12 +516,13 @@ pub fn default_store() -> Result<OsString> {
     }
 }
 
-/// How stores are reached, by what the environment says; waiting for one is told on stderr.
-pub fn store_config(jobs: usize) -> Config {
+/// How to reach stores, from the environment; notes about waiting go to stderr.
+pub fn store_config(jobs: usize, progress: &Progress) -> Config {
     Config {
+        progress: progress.clone(),
         variables: env::vars_os()
             .filter_map(|(name, value)| {
-                // What isn't text becomes something that isn't there, and is complained about.
+                // A value that isn't text becomes one that doesn't exist, so it leads to an error.
                 Some((
                     name.into_string().ok()?,
                     value.to_string_lossy().into_owned(),

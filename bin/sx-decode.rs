@@ -3,14 +3,18 @@
 mod common;
 
 use clap::Parser;
-use std::io::Read;
-use std::path::PathBuf;
+use common::help::Help;
+use common::live::{self, Verb};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use storagex::decode::{Listed, Options};
+use storagex::wire::Carrier;
+use storagex::wire::carrier::sturdy::Corrections;
 use storagex::wire::frame::{Codec, FrameKind, Place};
-use storagex::{Result, decode};
+use storagex::{ByteRange, Progress, Result, decode};
 
-/// Bring back the bytes that are in pictures.
+/// Turn pictures back into a stream of bytes.
 #[derive(Parser)]
 #[command(name = common::PROGRAM, version)]
 struct Args {
@@ -22,19 +26,31 @@ struct Args {
     #[arg(short, long, conflicts_with_all = ["output", "list"])]
     test: bool,
 
-    /// Show a line for each frame, write nothing else
+    /// Print a line for each frame instead of the bytes
     #[arg(short, long, conflicts_with = "sort")]
     list: bool,
 
-    /// With --list: an object of JSON for each frame
+    /// With --list: print a JSON object for each frame
     #[arg(long, requires = "list")]
     json: bool,
 
-    /// Put files that hold a frame each in order first
+    /// Put the files, one frame each, in order first
     #[arg(long, requires = "files")]
     sort: bool,
 
-    /// Write to this file instead of stdout; it appears when it is whole
+    /// With --sort: write the frames that are there, with zeros for the missing ones
+    #[arg(long, requires = "sort", conflicts_with = "test")]
+    salvage: bool,
+
+    /// With --salvage: write a GNU ddrescue map of the missing bytes to this file
+    #[arg(long, value_name = "FILE", requires = "salvage")]
+    map: Option<PathBuf>,
+
+    /// Write these bytes alone: OFFSET:LENGTH, OFFSET: to the end, or -LENGTH at the end
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true, conflicts_with_all = ["list", "salvage"])]
+    range: Option<ByteRange>,
+
+    /// Write to this file instead of stdout; it appears only when it is complete
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -43,18 +59,52 @@ struct Args {
     jobs: Option<usize>,
 
     #[command(flatten)]
+    secret: common::SecretFile,
+
+    #[command(flatten)]
     limit: common::Limit,
+
+    #[command(flatten)]
+    show: live::Show,
 }
 
+const HELP: Help = Help {
+    first: &["output", "test", "list", "sort", "jobs"],
+    groups: &[
+        ("Instead of bytes", &["test", "list", "json"]),
+        ("Frames without an index", &["sort", "salvage", "map"]),
+        (
+            "Running",
+            &["output", "range", "secret", "jobs", "max-frame"],
+        ),
+        ("Messages", &["quiet", "verbose", "log-json"]),
+    ],
+    examples: "  sx-get dir.key | sx-decode | tar -x              restore a folder
+  sx-get disk.key | sx-decode -o disk.img          restore a file, whole or not at all
+  sx-get key | sx-decode -t                        check everything, write nothing
+  sx-decode --sort pictures/*.png > out            restore without an index",
+};
+
 fn main() -> ExitCode {
-    common::main(std::env::args_os(), run)
+    common::main(std::env::args_os(), &HELP, run)
 }
 
 fn run(args: Args) -> Result<()> {
+    live::show(args.show);
+    let progress = Progress::default();
     let options = Options {
         jobs: args.jobs.unwrap_or_else(common::cores),
         limit: args.limit.bytes(),
+        secret: match args.list {
+            true => None, // it opens nothing
+            false => args.secret.read()?,
+        },
+        progress: progress.clone(),
     };
+    if args.salvage {
+        return salvage(args, &options);
+    }
+    let reads_stdin = args.files.is_empty();
     let input: Box<dyn Read + Send> = match args.sort {
         true => Box::new(decode::sort(args.files, &options)?),
         false => common::pictures(args.files)?,
@@ -65,6 +115,17 @@ fn run(args: Args) -> Result<()> {
             decode::list(input, &options, |frame| common::write(output, &line(frame)))
         });
     }
+    live::start(verb(args.output.as_deref(), reads_stdin), &progress);
+    if let Some(range) = args.range {
+        let output = |output: &mut dyn Write| {
+            let mut output = output;
+            decode::decode_range(input, &mut output, range, &options)
+        };
+        return match args.test {
+            true => output(&mut std::io::sink()),
+            false => common::to(args.output.as_deref(), common::stdout, output),
+        };
+    }
     if args.test {
         return decode(input, &mut std::io::sink(), &options).map(drop);
     }
@@ -73,12 +134,40 @@ fn run(args: Args) -> Result<()> {
     })
 }
 
+/// sx-get says how far things are, where frames come from a pipe.
+fn verb(output: Option<&Path>, reads_stdin: bool) -> Verb {
+    let kept = match output {
+        Some(path) => format!("{} is as it was", path.display()),
+        None => "only {frames} have been written, and not the rest".into(),
+    };
+    Verb {
+        done: "decoded",
+        kept,
+        shows: !(reads_stdin && live::is_pipe(std::io::stdin())),
+    }
+}
+
+/// Writes what is left, and fails if that isn't all.
+fn salvage(args: Args, options: &Options) -> Result<()> {
+    let salvaged = common::to(args.output.as_deref(), common::stdout, |mut output| {
+        decode::salvage(args.files, &mut output, options)
+    })?;
+    for file in &salvaged.left_out {
+        common::note(&format!("left out: {file}"));
+    }
+    if let Some(path) = args.map {
+        let text = common::mapfile(salvaged.size, salvaged.gaps.iter().cloned());
+        common::to(Some(&path), common::stdout, |map| common::write(map, &text))?;
+    }
+    salvaged.error().map_or(Ok(()), Err)
+}
+
 /// Number, kind, codec, width x height, offset, raw and stored size, flags.
 fn text(frame: &Listed) -> String {
     let (kind, codec) = names(frame);
     let (offset, flags) = place(frame);
     format!(
-        "{}  {kind}  {codec}  {}x{}  {}  {}  {}  {}\n",
+        "{}  {kind}  {codec}  {}x{}  {}  {}  {}  {}{}\n",
         frame.seq,
         frame.size.width,
         frame.size.height,
@@ -90,7 +179,20 @@ fn text(frame: &Listed) -> String {
         } else {
             flags.join(",")
         },
+        sturdy(frame),
     )
+}
+
+/// Two more columns for a sturdy picture: the level, and what had to be corrected.
+fn sturdy(frame: &Listed) -> String {
+    match frame.carrier {
+        Carrier::Plain => String::new(),
+        Carrier::Sturdy(level) => {
+            let corrected = 100.0 * frame.corrections.mean();
+            let (worst, most) = (frame.corrections.worst, Corrections::MOST);
+            format!("  sturdy-{level}  {corrected:.2}%,{worst}/{most}")
+        }
+    }
 }
 
 fn json(frame: &Listed) -> String {
@@ -106,6 +208,9 @@ fn json(frame: &Listed) -> String {
         "raw_size": frame.trailer.raw_length,
         "stored_size": frame.stored,
         "flags": flags,
+        "level": frame.carrier.number(),
+        "corrected": frame.corrections.mean(),
+        "worst": frame.corrections.worst,
     });
     format!("{object}\n")
 }
@@ -114,6 +219,7 @@ fn names(frame: &Listed) -> (&'static str, &'static str) {
     let kind = match frame.trailer.kind {
         FrameKind::Data => "data",
         FrameKind::Index => "index",
+        FrameKind::Parity => "parity",
     };
     let codec = match frame.trailer.codec {
         Codec::Stored => "stored",
@@ -123,7 +229,7 @@ fn names(frame: &Listed) -> (&'static str, &'static str) {
 }
 
 fn place(frame: &Listed) -> (Option<u64>, Vec<&'static str>) {
-    match frame.trailer.place {
+    let (offset, mut flags) = match frame.trailer.place {
         Place::Anywhere => (None, vec![]),
         Place::At(offset) => (Some(offset), vec!["positioned"]),
         Place::Last {
@@ -132,5 +238,17 @@ fn place(frame: &Listed) -> (Option<u64>, Vec<&'static str>) {
             ..
         } => (Some(offset), vec!["last", "positioned"]),
         Place::Last { offset, .. } => (Some(offset), vec!["last"]),
+    };
+    if frame.trailer.sealed.is_some() {
+        flags.push("sealed");
+    }
+    (offset, flags)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_option_has_a_group_and_completions_are_true() {
+        super::common::help::check::<super::Args>(&super::HELP);
     }
 }

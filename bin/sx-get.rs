@@ -1,39 +1,76 @@
 //! Keys to frames: see sx-get(1).
 
 mod common;
+mod keys;
+mod report;
 
 use clap::Parser;
+use common::help::Help;
+use common::live::{self, Verb};
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use storagex::get::{Info, Options};
-use storagex::{Error, Kind, Result, Source, get, input};
+use storagex::get::{Health, Info, Options, Sample};
+use storagex::{ByteRange, Kind, Progress, Result, Source, counted, get, store};
 
-/// Bring back the pictures that keys are of.
+/// Fetch the frames of a backup.
 #[derive(Parser)]
 #[command(name = common::PROGRAM, version)]
 struct Args {
-    /// Keys, or files of keys, one a line; - or nothing for stdin
+    /// Keys, or files with one key a line; - or no argument for stdin
     #[arg(value_name = "KEY|FILE")]
     keys: Vec<OsString>,
 
-    /// Print the keys of everything that the keys reach, fetch nothing but indexes
+    /// Print the key and kind of every frame and index; fetch only indexes
     #[arg(long, group = "instead")]
     list: bool,
 
-    /// Show name, size, frames, store and time
+    /// Print name, size, frames, store and time
     #[arg(long, group = "instead")]
     info: bool,
 
-    /// With --info: an object of JSON for each key
-    #[arg(long, requires = "info")]
-    json: bool,
-
-    /// Fetch everything and check it by its digests, write nothing
+    /// Fetch every picture, check its digest, and report what each store still has
     #[arg(long, group = "instead")]
     check: bool,
+
+    /// With --check: check only N frames, or N percent of them, drawn at random
+    #[arg(long, value_name = "N|N%", requires = "check", value_parser = sample)]
+    sample: Option<Sample>,
+
+    /// With --info or --check: print a JSON object for each line of keys
+    #[arg(long)]
+    json: bool,
+
+    /// Store missing and damaged pictures again, and print the line of keys that is valid now
+    #[arg(long, group = "instead")]
+    repair: bool,
+
+    /// With --repair: bring the stream into this store, with its own index; can be given several
+    /// times
+    #[arg(long, value_name = "STORE", requires = "repair")]
+    to: Vec<OsString>,
+
+    /// Write what is left, with zeros in place of lost data
+    #[arg(long, group = "instead")]
+    salvage: bool,
+
+    /// With --salvage: write a GNU ddrescue map of the lost bytes to this file
+    #[arg(long, value_name = "FILE", requires = "salvage")]
+    map: Option<PathBuf>,
+
+    /// Only these bytes of the stream, as a stream of their own: OFFSET:LENGTH, OFFSET: or -LENGTH
+    #[arg(
+        long,
+        value_name = "RANGE",
+        group = "instead",
+        allow_hyphen_values = true
+    )]
+    range: Option<ByteRange>,
+
+    /// Look into this store first, by the same names; may be given more than once
+    #[arg(long, value_name = "STORE")]
+    from: Vec<OsString>,
 
     /// Frames to fetch at once
     #[arg(short, long, value_name = "N", default_value_t = 8, value_parser = common::jobs)]
@@ -41,102 +78,167 @@ struct Args {
 
     #[command(flatten)]
     limit: common::Limit,
+
+    #[command(flatten)]
+    show: live::Show,
+}
+
+const HELP: Help = Help {
+    first: &["from", "check", "repair", "info", "jobs"],
+    groups: &[
+        (
+            "Instead of frames",
+            &["list", "info", "check", "sample", "json"],
+        ),
+        ("Lost pictures", &["repair", "to", "salvage", "map"]),
+        ("Running", &["range", "from", "jobs", "max-frame"]),
+        ("Messages", &["quiet", "verbose", "log-json"]),
+    ],
+    examples: "  sx-get dir.key | sx-decode | tar -x              restore a folder
+  sx-get --check dir.key                           look what is left, in each store
+  sx-get --repair dir.key > new.key                store again what was lost
+  sx-get --from /mnt/copy dir.key | sx-decode      the store has moved",
+};
+
+fn sample(text: &str) -> std::result::Result<Sample, String> {
+    let (number, make): (&str, fn(f64) -> Option<Sample>) = match text.strip_suffix('%') {
+        Some(percent) => (percent, |n| {
+            (n > 0.0 && n <= 100.0).then_some(Sample::Percent(n))
+        }),
+        None => {
+            return match text.parse() {
+                Ok(frames @ 1..) => Ok(Sample::Frames(frames)),
+                _ => Err("expected a number of frames, or of percent with %".into()),
+            };
+        }
+    };
+    let percent = number.parse().ok().and_then(make);
+    percent.ok_or_else(|| "expected a number of frames, or of percent with %".into())
 }
 
 fn main() -> ExitCode {
-    common::main(std::env::args_os(), run)
+    common::main(std::env::args_os(), &HELP, run)
 }
 
-fn run(args: Args) -> Result<()> {
+/// The exit status if all data can be restored, but some redundancy is lost.
+const DEGRADED: u8 = 3;
+
+fn run(args: Args) -> Result<ExitCode> {
+    live::show(args.show);
+    let progress = Progress::default();
+    if args.json && !args.info && !args.check {
+        return Err(Kind::Usage("--json needs --info or --check".into()).into());
+    }
     let options = Options {
         jobs: args.jobs,
         limit: args.limit.bytes(),
-        store: common::store_config(args.jobs),
+        store: common::store_config(args.jobs, &progress),
+        from: args.from.clone(),
     };
-    let mut output = match args.list || args.info || args.check {
+    let is_text = args.list || args.info || args.check || args.repair;
+    let mut output = match is_text {
         true => common::stdout()?,
         false => common::stdout_pictures()?,
     };
-    for key in keys(&args.keys)? {
+    let keys = keys::read(&args.keys)?;
+    if args.map.is_some() && keys.len() > 1 {
+        return Err(Kind::Usage("--map of several streams, expected one key".into()).into());
+    }
+    live::start(verb(&args), &progress);
+    let mut status = ExitCode::SUCCESS;
+    for key in keys {
         if args.list {
-            get::list(&key, &options, |key| {
-                common::write(&mut output, &format!("{key}\n"))
+            get::list(&key, &options, |key, role| {
+                common::write(&mut output, &format!("{key}\t{role}\n"))
             })?;
         } else if args.info {
             let show = if args.json { json } else { text };
             common::write(&mut output, &show(&get::info(&key, &options)?))?;
         } else if args.check {
-            get::check(&key, &options)?;
+            if check(&key, &args, &options, &mut output)? == Health::Degraded {
+                status = ExitCode::from(DEGRADED);
+            }
+        } else if args.repair {
+            repair(&key, &args.to, &options, &mut output)?;
+        } else if args.salvage {
+            salvage(&key, args.map.as_deref(), &options, &mut output)?;
         } else {
-            get(&key, &mut output, &options)?;
-        }
-    }
-    Ok(())
-}
-
-/// The keys that the arguments give: all of them are read before the first one is used.
-fn keys(arguments: &[OsString]) -> Result<Vec<Source>> {
-    if arguments.is_empty() {
-        return parse("stdin", common::stdin()?);
-    }
-    let mut keys = Vec::new();
-    for argument in arguments {
-        match argument.to_str() {
-            Some("-") => keys.extend(parse("stdin", common::stdin()?)?),
-            Some(key) if is_key(key) => keys.push(key.parse()?),
-            _ => {
-                let path = Path::new(argument);
-                keys.extend(parse(&path.display().to_string(), input::open(path)?)?);
+            let got = match args.range {
+                None => get(&key, &mut output, &options)?,
+                Some(range) => get::get_range(&key, range, &mut output, &options)?,
+            };
+            if got.rebuilt > 0 {
+                let frames = counted(got.rebuilt, "frame");
+                common::note(&format!("{frames} rebuilt from parity"));
             }
         }
     }
-    Ok(keys)
+    Ok(status)
 }
 
-/// Whether an argument is a key, or is meant to be one, rather than a file: by its scheme (RFC 3986,
-/// 3.1) or its digest. The empty one is no file either.
-fn is_key(argument: &str) -> bool {
-    argument.is_empty() || argument.contains("#blake3=") || has_scheme(argument)
-}
-
-fn has_scheme(argument: &str) -> bool {
-    let of_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
-    argument.split_once(':').is_some_and(|(scheme, _)| {
-        scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(of_scheme)
-    })
-}
-
-/// Bytes of a file of keys that are read: some 100,000 keys. More are no keys.
-const MOST_KEYS: u64 = 16 << 20;
-
-/// The keys in a file, one a line; there must be one.
-fn parse(name: &str, file: File) -> Result<Vec<Source>> {
-    let text = std::io::read_to_string(file.take(MOST_KEYS + 1)).map_err(|e| {
-        match e.kind() {
-            ErrorKind::InvalidData => Error::from(Kind::Key(
-                "bytes that are no text, expected keys, one a line".into(),
-            )),
-            _ => Error::io("cannot read keys", e),
-        }
-        .at(name)
-    })?;
-    if text.len() as u64 > MOST_KEYS {
-        let what = format!("over {MOST_KEYS} bytes, expected keys, one a line");
-        return Err(Error::from(Kind::Key(what)).at(name));
+fn verb(args: &Args) -> Verb {
+    let (done, kept) = if args.check {
+        (
+            "checked",
+            "{frames} have been checked, and nothing was changed",
+        )
+    } else if args.repair {
+        (
+            "repaired",
+            "what was stored again stays; run it again for the rest",
+        )
+    } else {
+        (
+            "fetched",
+            "only {frames} have been written, and not the rest",
+        )
+    };
+    Verb {
+        done,
+        kept: kept.into(),
+        shows: true,
     }
-    let keys: Result<Vec<Source>> = (text.lines().map(str::trim_ascii).zip(1..))
-        .filter(|(line, _)| !line.is_empty() && !line.starts_with('#'))
-        .map(|(line, n)| {
-            line.parse()
-                .map_err(|e: Error| e.at(format_args!("{name}: line {n}")))
-        })
-        .collect();
-    match keys? {
-        keys if keys.is_empty() => {
-            Err(Error::from(Kind::Key("no key, expected one a line".into())).at(name))
-        }
-        keys => Ok(keys),
+}
+
+fn check(key: &Source, args: &Args, options: &Options, output: &mut File) -> Result<Health> {
+    let report = get::check(key, args.sample.unwrap_or(Sample::All), options)?;
+    let show = if args.json {
+        report::json
+    } else {
+        report::text
+    };
+    common::write(output, &show(&report))?;
+    match report.error() {
+        Some(error) => Err(error),
+        None => Ok(report.health()),
     }
+}
+
+/// Prints the line that is valid now, and fails if it doesn't restore everything.
+fn repair(key: &Source, to: &[OsString], options: &Options, output: &mut File) -> Result<()> {
+    let stores = to.iter().map(|name| store::open(name, &options.store));
+    let stores = stores.collect::<Result<Vec<_>>>()?;
+    let repaired = match stores.is_empty() {
+        true => get::repair(key, options)?,
+        false => get::repair_to(key, &stores, options)?,
+    };
+    if repaired.stored > 0 {
+        let pictures = counted(repaired.stored, "picture");
+        common::note(&format!("{pictures} stored again"));
+    }
+    common::write_key(output, &repaired.keys.to_string())?;
+    repaired.report.error().map_or(Ok(()), Err)
+}
+
+/// Writes what is left, and fails if that isn't all.
+fn salvage(key: &Source, map: Option<&Path>, options: &Options, output: &mut File) -> Result<()> {
+    let salvaged = get::salvage(key, output, options)?;
+    if let Some(path) = map {
+        let gaps = salvaged.gaps.iter().map(|gap| gap.bytes.clone());
+        let text = common::mapfile(salvaged.size, gaps);
+        common::to(Some(path), common::stdout, |map| common::write(map, &text))?;
+    }
+    salvaged.error().map_or(Ok(()), Err)
 }
 
 fn text(info: &Info) -> String {
@@ -158,4 +260,12 @@ fn json(info: &Info) -> String {
         "made": info.made.map(common::time),
     });
     format!("{object}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_option_has_a_group_and_completions_are_true() {
+        super::common::help::check::<super::Args>(&super::HELP);
+    }
 }

@@ -1,30 +1,63 @@
 //! Frames to a store: see sx-put(1).
 
 mod common;
+mod keys;
 
 use clap::Parser;
+use common::help::Help;
+use common::live::{self, Verb};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 use storagex::probe::{Fate, Picture, Report, probe};
-use storagex::put::Options;
+use storagex::put::{Options, Sources, prune};
 use storagex::store::Comparison;
 use storagex::store::{Config, Verify};
+use storagex::wire::Carrier;
+use storagex::wire::carrier::sturdy::Corrections;
 use storagex::wire::frame::Size;
-use storagex::{Kind, Result, put, store};
+use storagex::wire::parity::Parity;
+use storagex::{Keys, Kind, Progress, Result, Source, counted, put, store};
 
-/// Keep pictures in a store and print the key that brings them back.
+/// Store frames and print the key that restores them.
 #[derive(Parser)]
 #[command(name = common::PROGRAM, version)]
 struct Args {
+    /// With --prune: the keys of all that is to be kept, or files of keys, one a line; - for stdin
+    #[arg(value_name = "KEY|FILE")]
+    keep: Vec<OsString>,
+
     #[arg(long, value_name = "STORE", help = TO_HELP)]
-    to: Option<OsString>,
+    to: Vec<OsString>,
+
+    /// After every K data frames add M parity frames, 1+1 to 128+64: any M of the K + M may be lost
+    #[arg(long, value_name = "K+M")]
+    parity: Option<Parity>,
+
+    /// Distribute the frames of each group over the stores, so that any one store may be lost
+    #[arg(long, requires = "parity")]
+    spread: bool,
+
+    /// Print a key if at least N stores took everything [default: all]
+    #[arg(long, value_name = "N", conflicts_with = "spread")]
+    min_copies: Option<usize>,
+
+    /// Take the pictures of this earlier key as there: a key, or a file of keys, one a line; may be
+    /// given more than once
+    #[arg(long, value_name = "KEY|FILE")]
+    reuse: Vec<OsString>,
+
+    /// Note what is stored in this journal, and don't store again what it lists; one for each store
+    #[arg(long, value_name = "FILE")]
+    resume: Vec<PathBuf>,
 
     /// Write the key to this file instead of stdout; an old one stays until the new one is there
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// A name to keep in the index
+    /// Name to record in the index
     #[arg(
         long,
         value_name = "NAME",
@@ -50,28 +83,99 @@ struct Args {
     #[arg(short = 'H', long, value_name = "PIXELS", default_value_t = Size::DEFAULT.height)]
     height: u32,
 
-    /// An answer to what an image host asks; may be given more than once
+    /// Answer to a question in an image host's file; can be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
 
-    /// Pictures to read back from an image host: all, first or none
-    #[arg(long, value_name = "WHICH", default_value = "first", value_parser = verify)]
+    /// Which pictures to read back and compare: all, first, none, or a share such as 5%
+    #[arg(long, value_name = "WHICH", default_value = "first")]
     verify: Verify,
 
-    /// Add the URLs that delete pictures of an image host to this file; they are secrets
+    /// Append the URLs that delete pictures of an image host to this file; with --prune, call them; they
+    /// are secrets
     #[arg(long, value_name = "FILE")]
     deletions: Option<PathBuf>,
 
-    /// Try the store with three pictures of growing size, and report what comes back; reads no frames
-    #[arg(long, conflicts_with_all = ["keys", "name", "verify"])]
+    /// Set the pictures in the store aside that none of these keys reaches, and remove those that an
+    /// earlier run has set aside; reads no frames
+    #[arg(long, conflicts_with_all = ["keys", "name", "verify", "reuse", "resume", "parity", "probe"])]
+    prune: bool,
+
+    /// With --prune: change nothing, and tell what would become of the pictures
+    #[arg(long, requires = "prune")]
+    dry_run: bool,
+
+    /// With --prune: how long pictures stay set aside, at least
+    #[arg(long, value_name = "DAYS", requires = "prune", default_value_t = 7.0, value_parser = days)]
+    grace: f64,
+
+    /// Try the store with pictures of growing size, plain and sturdy, and report what comes back; reads no frames
+    #[arg(long, conflicts_with_all = ["keys", "name", "verify", "reuse", "resume"])]
     probe: bool,
 
-    /// With --probe: an object of JSON
+    /// With --probe: print a JSON object
     #[arg(long, requires = "probe")]
     json: bool,
 
+    /// Bytes of the stream, for the time that is left: 1200000000, 1.2G or 1200M
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    size: Option<u64>,
+
     #[command(flatten)]
     limit: common::Limit,
+
+    #[command(flatten)]
+    show: live::Show,
+}
+
+const HELP: Help = Help {
+    first: &["to", "output", "parity", "name", "jobs"],
+    groups: &[
+        (
+            "Stores",
+            &[
+                "to",
+                "reuse",
+                "resume",
+                "min-copies",
+                "spread",
+                "set",
+                "verify",
+                "deletions",
+                "probe",
+                "json",
+            ],
+        ),
+        (
+            "The key and the index",
+            &["output", "name", "keys", "parity", "width", "height"],
+        ),
+        ("Pruning", &["prune", "grace", "dry-run"]),
+        ("Running", &["jobs", "max-frame"]),
+        ("Messages", &["quiet", "verbose", "size", "log-json"]),
+    ],
+    examples: "  tar -c dir | sx-encode | sx-put -o dir.key       store a folder
+  sx-encode disk.img | sx-put --to s3://bucket/a   store a file in a bucket of S3
+  sx-encode a | sx-put --parity 20+2 --to ./p      any 2 of 22 pictures may be lost
+  sx-encode a | sx-put --to s3://bucket --to ./p   a copy in each of two stores
+  sx-put --prune --to ./p keys/*.key               free the room of what no key needs
+  sx-put --probe --to my-host.sxcu                 what an image host makes of pictures",
+};
+
+/// Reads a number of bytes, in decimal units.
+fn bytes(text: &str) -> std::result::Result<u64, String> {
+    let units = [("k", 3), ("M", 6), ("G", 9), ("T", 12)];
+    let unit = units
+        .iter()
+        .find_map(|(unit, power)| Some((text.strip_suffix(unit)?, *power)));
+    let (number, power) = unit.unwrap_or((text, 0));
+    let number: Option<f64> = number.parse().ok();
+    let bytes = number.map(|number| number * 10_f64.powi(power));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked
+    let bytes = bytes
+        .filter(|bytes| (0.0..1e18).contains(bytes))
+        .map(|bytes| bytes as u64);
+    bytes.ok_or_else(|| "expected a number of bytes, such as 1.2G".into())
 }
 
 const TO_HELP: &str = "The store: file:DIR, a path with a slash, s3://BUCKET/PREFIX, http(s)://HOST/FOLDER/, FILE.sxcu or host:NAME [default: $SX_STORE, or storagex in $XDG_DATA_HOME]";
@@ -81,20 +185,95 @@ fn setting(text: &str) -> std::result::Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-fn verify(text: &str) -> std::result::Result<Verify, String> {
-    match text {
-        "all" => Ok(Verify::All),
-        "first" => Ok(Verify::First),
-        "none" => Ok(Verify::None),
-        _ => Err("expected all, first or none".into()),
+/// Where to learn what is in the stores already.
+fn known(args: &Args) -> Result<Option<Sources>> {
+    if args.reuse.is_empty() && args.resume.is_empty() {
+        return Ok(None);
+    }
+    let keys = match &args.reuse[..] {
+        [] => Vec::new(),
+        reuse => keys_of(reuse, "--reuse")?,
+    };
+    Ok(Some(Sources {
+        keys,
+        journals: args.resume.clone(),
+        verify: args.verify,
+        folder: std::env::temp_dir(),
+        note: Arc::new(common::note),
+    }))
+}
+
+fn days(text: &str) -> std::result::Result<f64, String> {
+    match text.parse() {
+        Ok(days) if (0.0..=36500.0).contains(&days) => Ok(days),
+        _ => Err("expected a number of days, 0 to 36500".into()),
     }
 }
 
+/// Prunes a store, and prints what has become of its pictures.
+fn prune_store(args: &Args, names: &[OsString], config: &Config) -> Result<()> {
+    let [name] = names else {
+        return Err(Kind::Usage("--prune of several stores, expected one".into()).into());
+    };
+    let started = SystemTime::now(); // before any key is read
+    if args.keep.is_empty() {
+        return Err(Kind::Usage("--prune without a key, expected all to be kept".into()).into());
+    }
+    let config = Config {
+        deletions: None, // which is read, and not added to
+        ..config.clone()
+    };
+    let store = store::open(name, &config)?;
+    let keys = keys_of(&args.keep, "--prune")?;
+    let options = prune::Options {
+        started,
+        grace: Duration::from_secs_f64(args.grace * 86400.0),
+        dry_run: args.dry_run,
+        jobs: args.jobs,
+        limit: args.limit.bytes(),
+        folder: std::env::temp_dir(),
+        ..prune::Options::default()
+    };
+    let pruned = match &args.deletions {
+        Some(file) => put::prune_deletions(file, &store, &keys, &options)?,
+        None => prune::prune(&store, &keys, &options)?,
+    };
+    let lines = [
+        ("kept", pruned.kept),
+        ("revived", pruned.revived),
+        ("fossils", pruned.fossils),
+        ("removed", pruned.removed),
+    ];
+    let line = |(what, tally): (&str, prune::Tally)| {
+        let (pictures, bytes) = (counted(tally.pictures, "picture"), tally.bytes);
+        format!("{what}: {pictures}, {bytes} bytes\n")
+    };
+    common::to(args.output.as_deref(), common::stdout, |output| {
+        common::write(output, &lines.map(line).concat())
+    })
+}
+
+/// The keys that arguments give, none of them of storagex 1.0.
+fn keys_of(arguments: &[OsString], option: &str) -> Result<Vec<Keys>> {
+    let keys = keys::read(arguments)?.into_iter();
+    let keys = keys.map(|source| match source {
+        Source::Key(keys) => Ok(keys),
+        Source::V1(_) => {
+            let what = format!("{option} with a key of storagex 1.0, which proves nothing");
+            Err(Kind::Usage(what).into())
+        }
+    });
+    keys.collect()
+}
+
 fn main() -> ExitCode {
-    common::main(std::env::args_os(), run)
+    common::main(std::env::args_os(), &HELP, run)
 }
 
 fn run(args: Args) -> Result<()> {
+    live::show(args.show);
+    let progress = Progress::default();
+    progress.expect(args.size.unwrap_or_default());
     let size = Size {
         width: args.width,
         height: args.height,
@@ -104,65 +283,138 @@ fn run(args: Args) -> Result<()> {
         limit: args.limit.bytes(),
         index_size: size,
         name: args.name.to_string_lossy().into_owned(),
+        parity: args.parity,
+        spread: args.spread,
+        min_copies: args.min_copies,
+        known: known(&args)?,
+        progress: progress.clone(),
     };
     let config = Config {
-        set: args.set.into_iter().collect(),
+        set: args.set.iter().cloned().collect(),
         verify: args.verify,
-        deletions: args.deletions,
-        ..common::store_config(args.jobs)
+        deletions: args.deletions.clone(),
+        ..common::store_config(args.jobs, &progress)
     };
-    let name = args.to.map_or_else(common::default_store, Ok)?;
+    let names = match &args.to[..] {
+        [] => vec![common::default_store()?],
+        names => names.to_vec(),
+    };
+    if args.prune {
+        return prune_store(&args, &names, &config);
+    }
+    if let Some(argument) = args.keep.first() {
+        let what = argument.display();
+        let what = format!("unexpected argument '{what}', expected frames on stdin, or --prune");
+        return Err(Kind::Usage(what).into());
+    }
     if args.probe {
-        let report = probe(&name, &config, size, options.limit)?;
+        let [name] = &names[..] else {
+            return Err(Kind::Usage("--probe of several stores, expected one".into()).into());
+        };
+        let report = probe(name, &config, size, options.limit)?;
         let show = if args.json { json } else { text };
         common::to(args.output.as_deref(), common::stdout, |output| {
             common::write(output, &show(&report))
         })?;
         return usable(&report);
     }
-    let store = store::open(&name, &config)?;
+    let stores = names.iter().map(|name| store::open(name, &config));
+    let stores = stores.collect::<Result<Vec<_>>>()?;
     let input = common::stdin_pictures()?;
+    live::start(verb(&names, &args.resume), &progress);
     common::to(args.output.as_deref(), common::stdout, |output| {
         if args.keys {
-            return put::put_keys(input, &store, &options, |key| {
-                common::write(output, &format!("{key}\n"))
+            return put::put_keys(input, &stores, &options, |key, role| {
+                common::write_key(output, &format!("{key}\t{role}"))
             });
         }
-        let (key, _) = put(input, &store, &options)?;
-        common::write(output, &format!("{key}\n"))
+        let done = put(input, &stores, &options)?;
+        for (at, error) in &done.missing {
+            let store = names[*at].display();
+            common::note(&format!("no copy in store {store}: {error}"));
+        }
+        common::write_key(output, &done.keys.to_string())
     })
 }
 
-/// An error where no picture came back with its pixels.
+fn verb(names: &[OsString], journals: &[PathBuf]) -> Verb {
+    let is_host = |name: &OsString| {
+        let name = name.to_string_lossy();
+        name.starts_with("host:") || name.ends_with(".sxcu")
+    };
+    let again = match names.iter().any(is_host) && journals.is_empty() {
+        true => "run the pipe again; with --resume JOURNAL a host isn't sent what it has",
+        false => "run the pipe again, and they are not sent again",
+    };
+    Verb {
+        done: "stored",
+        kept: format!("{{frames}} are stored, and no key was made; {again}"),
+        shows: true,
+    }
+}
+
+/// An error if no picture came back well enough.
 fn usable(report: &Report) -> Result<()> {
     match report.largest() {
         Some(_) => Ok(()),
-        None => Err(Kind::Host("no picture came back with its pixels".into()).into()),
+        None => Err(Kind::Host(
+            "no picture came back with its frame, or with enough to spare".into(),
+        )
+        .into()),
     }
 }
 
 /// What became of a picture in a word or two, and more about it.
-fn fate(picture: &Picture) -> (&'static str, Option<&str>) {
+fn fate(picture: &Picture) -> (&'static str, Option<String>) {
     match &picture.fate {
         Fate::Came(Comparison::SameBytes) => ("same bytes", None),
         Fate::Came(Comparison::SamePixels) => ("same pixels", None),
-        Fate::Came(Comparison::Changed(what)) => ("changed", Some(what)),
-        Fate::Refused(why) => ("refused", Some(why)),
+        Fate::Came(Comparison::Corrected {
+            encoding,
+            corrections,
+        }) => ("corrected", Some(corrected(encoding, corrections))),
+        Fate::Came(Comparison::Changed { what, .. }) => ("changed", Some(what.clone())),
+        Fate::Refused(why) => ("refused", Some(why.clone())),
     }
+}
+
+/// How a sturdy picture came back, and what was corrected.
+fn corrected(encoding: &str, corrections: &Corrections) -> String {
+    let (share, worst, most) = (
+        corrections.mean() * 100.0,
+        corrections.worst,
+        Corrections::MOST,
+    );
+    format!("{encoding}, {share:.2} % of bytes corrected, at most {worst} of {most} in a code word")
 }
 
 /// What sx-encode is to be told so that its frames come back.
 fn options(report: &Report) -> Option<String> {
-    let Size { width, height } = report.largest()?;
-    Some(format!("-W {width} -H {height}"))
+    let Picture { carrier, size, .. } = report.best()?;
+    let Size { width, height } = size;
+    let level = match carrier {
+        Carrier::Plain => String::new(),
+        Carrier::Sturdy(level) => format!("--sturdy {level} "),
+    };
+    Some(format!("{level}-W {width} -H {height}"))
+}
+
+/// How much a picture holds that is like the best one.
+fn advice(report: &Report) -> Option<String> {
+    let (options, best) = (options(report)?, report.best()?);
+    let holds = best.carrier.capacity(best.size).div_ceil(1000);
+    let holds = match best.carrier {
+        Carrier::Plain => String::new(),
+        Carrier::Sturdy(_) => format!(" ({holds} kB a picture)"),
+    };
+    Some(format!("use: sx-encode {options}{holds}\n"))
 }
 
 fn text(report: &Report) -> String {
     let limits = report.rate_limits.iter();
     let pictures = report.pictures.iter().map(line);
     let limits = limits.map(|(name, value)| format!("{name}: {}\n", plain(value)));
-    let advice = options(report).map(|options| format!("use: sx-encode {options}\n"));
-    pictures.chain(limits).chain(advice).collect()
+    pictures.chain(limits).chain(advice(report)).collect()
 }
 
 fn line(picture: &Picture) -> String {
@@ -170,9 +422,13 @@ fn line(picture: &Picture) -> String {
     let get = picture.get.map(|got| got.as_secs_f64());
     let get = get.map(|got| format!(", back {got:.3} s"));
     let (result, more) = fate(picture);
-    let more = more.map(|more| format!(": {}", plain(more)));
+    let more = more.map(|more| format!(": {}", plain(&more)));
+    let level = match picture.carrier {
+        Carrier::Plain => String::new(),
+        sturdy @ Carrier::Sturdy(_) => format!(", {sturdy}"),
+    };
     format!(
-        "{}: {} bytes, there {put:.3} s{}: {result}{}\n",
+        "{}{level}: {} bytes, there {put:.3} s{}: {result}{}\n",
         picture.size,
         picture.bytes,
         get.unwrap_or_default(),
@@ -188,7 +444,20 @@ fn plain(text: &str) -> String {
 fn json(report: &Report) -> String {
     let picture = |picture: &Picture| {
         let (result, more) = fate(picture);
+        let (encoding, corrections) = match &picture.fate {
+            Fate::Came(Comparison::Corrected {
+                encoding,
+                corrections,
+            }) => (Some(encoding), Some(corrections)),
+            _ => (None, None),
+        };
         serde_json::json!({
+            "carrier": picture.carrier.to_string(),
+            "capacity": picture.carrier.capacity(picture.size),
+            "encoding": encoding,
+            "corrected_share": corrections.map(Corrections::mean),
+            "corrected_worst": corrections.map(|corrections| corrections.worst),
+            "correctable": corrections.map(|_| Corrections::MOST),
             "width": picture.size.width,
             "height": picture.size.height,
             "bytes": picture.bytes,
@@ -204,4 +473,12 @@ fn json(report: &Report) -> String {
         "options": options(report),
     });
     format!("{object}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_option_has_a_group_and_completions_are_true() {
+        super::common::help::check::<super::Args>(&super::HELP);
+    }
 }

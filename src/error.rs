@@ -6,13 +6,13 @@
 use std::fmt;
 use std::io;
 
-/// What every function of this crate returns.
+/// The result of every function of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Something that went wrong.
 #[derive(Debug)]
 pub struct Error {
-    /// Outermost first: `frame 3`, or `old.key: line 2`. Empty where there is nothing to name.
+    /// Outermost first: `frame 3`, or `old.key: line 2`. Empty if there is nothing to name.
     place: String,
     kind: Kind,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -26,25 +26,37 @@ pub enum Kind {
     /// Input without any frame.
     Empty,
     /// A picture was expected; this came in its place.
-    NotPng(&'static str),
-    /// The PNG around the pixels is damaged.
-    BadPng,
+    NotPicture(&'static str),
+    /// The picture around the pixels is damaged; its format: `PNG`, `JPEG` or `WebP`.
+    BadPicture(&'static str),
+    /// A picture of a format that is read, in a form of it that isn't: which, such as `a 12-bit JPEG picture`.
+    Unsupported(String),
     /// The input ends inside a picture, after so many bytes of it.
     CutShort(u64),
     /// A picture of more pixels, or a file of more bytes, than the limit allows.
     TooLarge {
         /// Such as `60000 x 60000 pixels` or `a PNG of over 4000000 bytes`.
         found: String,
-        /// What is allowed.
+        /// The limit.
         limit: String,
     },
-    /// A PNG without our magic: what it is, such as `a 640 x 480 8-bit grayscale picture`.
+    /// A PNG without our magic, described: `a 640 x 480 8-bit grayscale picture`.
     NotFrame(String),
-    /// A frame whose pixels were changed a little everywhere, as JPEG does it.
+    /// A frame whose pixels were changed a little everywhere, as by JPEG.
     Lossy,
-    /// A piece of storagex 1.0 where a frame was expected.
+    /// A sturdy picture that can't be read any more, and what was done to it:
+    /// `a 1023 x 768 PNG, a sturdy picture that was cropped`.
+    Harmed(String),
+    /// A sturdy picture with more changes than can be corrected.
+    Uncorrectable {
+        /// Code words with too many wrong bytes.
+        lost: usize,
+        /// All code words.
+        of: usize,
+    },
+    /// A piece of storagex 1.0 instead of a frame.
     OldPiece,
-    /// A picture that is none of storagex 1.0, where one was expected: what it is.
+    /// Another picture instead of a piece of storagex 1.0, described.
     NotPiece(String),
     /// A frame of a version that this program doesn't know.
     Version(u8),
@@ -54,14 +66,14 @@ pub enum Kind {
         name: &'static str,
         /// Its value.
         found: u64,
-        /// What would have been right.
+        /// The allowed value.
         expected: String,
     },
-    /// A checksum doesn't fit what it is for.
+    /// A checksum is wrong.
     Checksum {
-        /// What it is for: `frame`, `stream`, `PNG chunk IDAT`.
+        /// What it covers: `frame`, `stream`, `PNG chunk IDAT`.
         of: String,
-        /// Computed from what came.
+        /// Computed from the received bytes.
         found: u32,
         /// As written.
         expected: u32,
@@ -70,71 +82,152 @@ pub enum Kind {
     Payload,
     /// A frame that is missing, doubled or swapped.
     Offset {
-        /// As the frame says.
+        /// From the frame.
         found: u64,
         /// The number of bytes before it.
         expected: u64,
     },
     /// The input ends without a last frame.
     Truncated,
-    /// A frame of kind index where data was expected, or the other way round.
+    /// An index frame instead of a data frame, or the other way round.
     WrongKind(&'static str),
-    /// A frame that has no offset, where frames are to be sorted.
+    /// A sealed frame, and no secret to open it.
+    Sealed,
+    /// A frame that isn't sealed, where a secret was given.
+    NotSealed,
+    /// A frame that is sealed with another secret.
+    OtherSecret,
+    /// A sealed frame that isn't what was sealed.
+    Forged,
+    /// A sealed stream whose frames aren't those that were sealed, in their order.
+    Chain,
+    /// A frame without an offset among frames to sort.
     NotPositioned,
     /// Two different frames for the same offset.
     Conflict(u64),
-    /// An index that is not as storagex(5) wants it.
+    /// An index that violates storagex(5).
     Index(String),
+    /// Too many frames of a group are lost to rebuild one.
+    TooFew {
+        /// Number of the group's first data frame.
+        first: u64,
+        /// Number of its last one.
+        last: u64,
+        /// Available data and parity frames.
+        found: usize,
+        /// As many as there are data frames.
+        needed: usize,
+        /// The others, such as `frames 4, 6 to 7 and parity frame 0`.
+        lost: String,
+    },
+
+    /// Lost data: the number of its frames and bytes, at most `u64::MAX`.
+    Lost {
+        /// Data frames.
+        frames: u64,
+        /// Bytes of the stream.
+        bytes: u64,
+    },
+
+    /// Bytes of a stream that none of its frames has, and maybe more at its end.
+    Missing {
+        /// Their number, before the last available frame.
+        bytes: u64,
+        /// Whether the last available frame isn't the end of the stream.
+        end: bool,
+    },
 
     // The caller.
     /// A frame of this size can't be made.
     Size(String),
     /// This is not a key.
     Key(String),
+    /// This is not a secret, or is one that others can read.
+    Secret(String),
     /// This is not a store.
     Store(String),
     /// The index's filename is too long.
     Name(String),
+    /// The stream doesn't have these bytes.
+    Range {
+        /// What was asked for.
+        range: String,
+        /// Bytes of the stream.
+        size: u64,
+    },
     /// The command line is wrong in another way.
     Usage(String),
+    /// A journal that can't be taken up.
+    Journal(String),
     /// Pictures would go to, or come from, a terminal.
     Terminal(&'static str),
 
     // The store.
     /// The store has no such picture.
     NotFound,
+    /// A picture that was taken to be there, and so was not put, is gone.
+    Gone,
     /// The store refused a request.
     Refused {
-        /// The status of HTTP.
+        /// What refused it.
+        by: Service,
+        /// The HTTP status.
         status: u16,
-        /// What it said.
+        /// Its message.
         said: String,
     },
-    /// The store answered something that can't be used.
+    /// The store's answer is unusable.
     Host(String),
-    /// The store's certificate isn't trusted: why.
+    /// The store has changed a picture, so that its frame is lost: what it was, and what it has become.
+    Altered(String),
+    /// The store's certificate isn't from a trusted authority, described.
     Untrusted(String),
-    /// The store gave another picture than the one that was asked for.
+    /// The store's certificate is invalid, whatever is trusted: why.
+    Certificate(String),
+    /// The store returned another picture than the requested one.
     Digest {
-        /// Of what came.
+        /// Of the received picture.
         found: String,
-        /// Of what was asked for.
+        /// Of the requested picture.
         expected: String,
     },
 
     // The system.
-    /// The command whose output is the stream failed; how it ended.
+    /// The command whose output is the stream failed: how it ended.
     Command(String),
-    /// Whoever read our output went away. A normal end: nothing is to be said about it.
+    /// The reader closed the pipe: not an error for the user.
     ClosedPipe,
+    /// The reader closed the pipe before it took this key.
+    KeyNotTaken(String),
     /// An operation that the system refused: what was tried, such as `cannot read`.
     Io(&'static str),
 }
 
-/// Who can do something about an error.
+/// What kind of server refused something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Service {
+    /// S3.
+    S3,
+    /// A web server.
+    Web,
+    /// An image host.
+    Host,
+    /// A proxy on the way to any of them.
+    Proxy,
+}
+
+/// A number of things in words: `1 frame`, `2 frames`.
+#[must_use]
+pub fn counted(number: u64, thing: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{s}")
+}
+
+/// Who can fix an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blame {
-    /// What came in is damaged, cut short, or something else.
+    /// The input is damaged, cut short, or something else.
     Input,
     /// The call or the command line is wrong.
     Caller,
@@ -151,7 +244,15 @@ impl Error {
         &self.kind
     }
 
-    /// The same error, with the place where it happened put before its message.
+    /// Whether a picture is lost, and not just out of reach.
+    pub(crate) fn is_loss(&self) -> bool {
+        !matches!(
+            self.kind,
+            Kind::Io(_) | Kind::Refused { .. } | Kind::Untrusted(_)
+        )
+    }
+
+    /// The same error, with the place where it happened before its message.
     #[must_use]
     pub fn at(mut self, place: impl fmt::Display) -> Self {
         self.place = if self.place.is_empty() {
@@ -162,7 +263,7 @@ impl Error {
         self
     }
 
-    /// The same error once more: for something else that fails with it.
+    /// A copy of the error, for something else that fails with it.
     #[must_use]
     pub fn again(&self) -> Self {
         Error {
@@ -185,8 +286,8 @@ impl Error {
         Error::from(Kind::Io(action)).because(cause)
     }
 
-    /// The error of writing output. A closed pipe is a kind of its own; what [`Error::into_io`]
-    /// wrapped comes out as it was.
+    /// The error of writing output. A closed pipe is a kind of its own; an error wrapped by
+    /// [`Error::into_io`] is unwrapped.
     #[must_use]
     pub fn output(cause: io::Error) -> Self {
         match cause.downcast::<Error>() {
@@ -196,7 +297,7 @@ impl Error {
         }
     }
 
-    /// The error of reading input; what [`Error::into_io`] wrapped comes out as it was.
+    /// The error of reading input; an error wrapped by [`Error::into_io`] is unwrapped.
     #[must_use]
     pub fn input(cause: io::Error) -> Self {
         match cause.downcast::<Error>() {
@@ -205,7 +306,7 @@ impl Error {
         }
     }
 
-    /// Wraps this error for a trait that speaks [`io::Error`].
+    /// Wraps this error for a trait that uses [`io::Error`].
     #[must_use]
     pub fn into_io(self) -> io::Error {
         io::Error::other(self)
@@ -223,22 +324,58 @@ impl From<Kind> for Error {
 }
 
 impl Kind {
-    /// Who can do something about it.
+    /// The message of a kind that has nothing else to say.
+    fn fixed(&self) -> &'static str {
+        match self {
+            Kind::Empty => "empty input, expected at least one frame",
+            Kind::Lossy => {
+                "pixels changed all over, as by a JPEG round trip, expected those that were written"
+            }
+            Kind::OldPiece => "a piece of storagex 1.0, expected a frame",
+            Kind::Payload => "payload that can't be decompressed",
+            Kind::Truncated => "input ends here, expected more frames up to a last one",
+            Kind::Sealed => "a sealed frame, expected a secret to open it with",
+            Kind::NotSealed => "a frame that isn't sealed, expected a sealed one",
+            Kind::OtherSecret => "a frame sealed with another secret, expected this one",
+            Kind::Forged => "sealed bytes that were changed, expected those that were sealed",
+            Kind::Chain => {
+                "frames missing, swapped or of another stream before this one, \
+                 expected those that were sealed, in their order"
+            }
+            Kind::NotPositioned => "frame without an offset, expected a positioned one",
+            Kind::NotFound => "not found",
+            Kind::ClosedPipe => "closed pipe",
+            _ => unreachable!("internal error: a kind that has something to say"),
+        }
+    }
+
+    /// Who can fix it.
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self {
             Kind::Size(_)
             | Kind::Key(_)
+            | Kind::Secret(_)
+            | Kind::Sealed
             | Kind::Store(_)
             | Kind::Name(_)
+            | Kind::Range { .. }
             | Kind::Usage(_)
+            | Kind::Journal(_)
             | Kind::Terminal(_) => Blame::Caller,
             Kind::NotFound
+            | Kind::Gone
             | Kind::Refused { .. }
             | Kind::Host(_)
+            | Kind::Altered(_)
             | Kind::Untrusted(_)
+            | Kind::TooFew { .. }
+            | Kind::Lost { .. }
+            | Kind::Certificate(_)
             | Kind::Digest { .. } => Blame::Store,
-            Kind::Command(_) | Kind::ClosedPipe | Kind::Io(_) => Blame::System,
+            Kind::Command(_) | Kind::ClosedPipe | Kind::KeyNotTaken(_) | Kind::Io(_) => {
+                Blame::System
+            }
             _ => Blame::Input,
         }
     }
@@ -257,7 +394,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// Text from outside as a message shows it: without control characters, and not all of it.
+/// Text from outside, as shown in messages: shortened, and without control characters.
 pub(crate) fn shown(text: &str) -> String {
     const MOST: usize = 200;
     let start: String = text.chars().take(MOST).collect();
@@ -265,7 +402,7 @@ pub(crate) fn shown(text: &str) -> String {
     format!("{}{rest}", start.escape_debug())
 }
 
-/// A message of the system without the number that the standard library puts behind it.
+/// A message of the system, without the number that the standard library appends.
 fn plain(message: &str) -> &str {
     message
         .split_once(" (os error ")
@@ -282,11 +419,11 @@ impl std::error::Error for Error {
 }
 
 impl fmt::Display for Kind {
+    #[allow(clippy::too_many_lines)] // a table: what each kind says
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Kind::Empty => write!(f, "empty input, expected at least one frame"),
-            Kind::NotPng(found) => write!(f, "{found}, expected a PNG picture"),
-            Kind::BadPng => write!(f, "damaged PNG"),
+            Kind::NotPicture(found) => write!(f, "{found}, expected a PNG, JPEG or WebP picture"),
+            Kind::BadPicture(format) => write!(f, "damaged {format}"),
             Kind::CutShort(bytes) => {
                 write!(
                     f,
@@ -295,11 +432,12 @@ impl fmt::Display for Kind {
             }
             Kind::TooLarge { found, limit } => write!(f, "{found}, expected at most {limit}"),
             Kind::NotFrame(picture) => write!(f, "{picture}, expected a frame"),
-            Kind::Lossy => write!(
+            Kind::Harmed(what) => write!(f, "{what}, expected it as it was written"),
+            Kind::Uncorrectable { lost, of } => write!(
                 f,
-                "pixels changed all over, as by a JPEG round trip, expected those that were written"
+                "{lost} of {of} code words of a sturdy picture changed too much, expected at most \
+                 16 wrong bytes in each"
             ),
-            Kind::OldPiece => write!(f, "a piece of storagex 1.0, expected a frame"),
             Kind::NotPiece(picture) => write!(f, "{picture}, expected a piece of storagex 1.0"),
             Kind::Version(found) => write!(f, "frame of version {found}, expected 2"),
             Kind::Field {
@@ -314,11 +452,8 @@ impl fmt::Display for Kind {
             } => {
                 write!(f, "CRC-32 of the {of} {found:08x}, expected {expected:08x}")
             }
-            Kind::Payload => write!(f, "payload that can't be decompressed"),
             Kind::Offset { found, expected } => write!(f, "offset {found}, expected {expected}"),
-            Kind::Truncated => write!(f, "input ends here, expected more frames up to a last one"),
             Kind::WrongKind(found) => write!(f, "{found}"),
-            Kind::NotPositioned => write!(f, "frame without an offset, expected a positioned one"),
             Kind::Conflict(offset) => {
                 write!(
                     f,
@@ -326,30 +461,82 @@ impl fmt::Display for Kind {
                 )
             }
             Kind::Index(what) => write!(f, "index: {what}"),
-            Kind::Size(what)
+            Kind::Lost {
+                frames: u64::MAX, ..
+            } => write!(f, "the index is lost, and with it everything that it lists"),
+            Kind::Lost { frames, bytes } => {
+                write!(
+                    f,
+                    "{} of {bytes} bytes lost, expected none",
+                    counted(*frames, "frame")
+                )
+            }
+            Kind::Missing { bytes, end: false } => {
+                write!(
+                    f,
+                    "{bytes} bytes are missing and replaced by zeros, expected none"
+                )
+            }
+            Kind::Missing { bytes, end: true } => write!(
+                f,
+                "{bytes} bytes are missing and replaced by zeros, and an unknown number at the end, \
+                 expected none"
+            ),
+            Kind::TooFew {
+                first,
+                last,
+                found,
+                needed,
+                lost,
+            } => write!(
+                f,
+                "group of frames {first} to {last}: {found} data and parity frames left, \
+                 expected {needed} to rebuild the others: {lost}"
+            ),
+            Kind::Unsupported(what)
+            | Kind::Size(what)
             | Kind::Key(what)
+            | Kind::Secret(what)
             | Kind::Store(what)
             | Kind::Name(what)
             | Kind::Usage(what)
-            | Kind::Host(what) => write!(f, "{what}"),
+            | Kind::Journal(what)
+            | Kind::Host(what)
+            | Kind::Altered(what) => write!(f, "{what}"),
+            Kind::Range { range, size } => {
+                write!(f, "range {range}, expected one within {size} bytes")
+            }
             Kind::Terminal(stream) => {
                 write!(
                     f,
                     "{stream} is a terminal, expected a pipe or a file for pictures"
                 )
             }
-            Kind::NotFound => write!(f, "not found"),
-            Kind::Refused { status, said } => write!(f, "HTTP {status} {said}"),
-            Kind::Untrusted(why) => {
-                write!(
-                    f,
-                    "certificate of the server: {why}, expected one that is trusted"
-                )
+            Kind::Gone => write!(f, "gone, expected the picture that was known to be there"),
+            Kind::Refused { status, said, .. } => write!(f, "HTTP {status} {said}"),
+            Kind::Untrusted(why) | Kind::Certificate(why) => {
+                write!(f, "certificate of the server: {why}")
             }
             Kind::Digest { found, expected } => write!(f, "digest {found}, expected {expected}"),
             Kind::Command(how) => write!(f, "{how}, expected exit status 0"),
-            Kind::ClosedPipe => write!(f, "closed pipe"),
+            Kind::KeyNotTaken(key) => write!(
+                f,
+                "closed pipe, expected a reader for the key, which is {key}"
+            ),
             Kind::Io(action) => write!(f, "{action}"),
+            Kind::Empty
+            | Kind::Lossy
+            | Kind::OldPiece
+            | Kind::Payload
+            | Kind::Truncated
+            | Kind::Sealed
+            | Kind::NotSealed
+            | Kind::OtherSecret
+            | Kind::Forged
+            | Kind::Chain
+            | Kind::NotPositioned
+            | Kind::NotFound
+            | Kind::ClosedPipe => f.write_str(self.fixed()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where bytes come from: several files as one run of bytes, the output of a command.
+//! Sources of bytes: several files as one run of bytes, and the output of a command.
 
 use crate::error::{Error, Kind};
 use std::fs::File;
@@ -6,7 +6,7 @@ use std::io::{self, IoSliceMut, Read};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
-/// Files, one after another, each opened when its turn comes.
+/// Files, one after another; each is opened when its turn comes.
 pub struct Files {
     left: Box<dyn Iterator<Item = PathBuf> + Send>,
     open: Option<(PathBuf, File)>,
@@ -57,8 +57,8 @@ pub fn open(path: &std::path::Path) -> crate::Result<File> {
     File::open(path).map_err(|e| Error::io("cannot open", e).at(path.display()))
 }
 
-/// The output of a command. It ends well only if the command does: where it fails or is killed, the
-/// end of its output is an error, [`Kind::Command`].
+/// The output of a command. If the command fails or is killed, the end of its output is an error,
+/// [`Kind::Command`].
 pub struct CommandOutput {
     name: String,
     child: Child,
@@ -70,7 +70,7 @@ impl CommandOutput {
     ///
     /// # Errors
     ///
-    /// [`Kind::Io`] where it can't be started.
+    /// [`Kind::Io`] if it can't be started.
     pub fn start(mut command: Command) -> crate::Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
         let mut child = command
@@ -85,7 +85,7 @@ impl CommandOutput {
         })
     }
 
-    /// The pipe that the output comes through.
+    /// The pipe that carries the output.
     #[must_use]
     pub fn pipe(&self) -> &ChildStdout {
         &self.output

@@ -11,10 +11,10 @@ use url::Url;
 /// The schemes that a location may have.
 pub const SCHEMES: &str = "file://, s3://, http:// or https://";
 
-/// What stands between location and digest in a key.
+/// The separator of location and digest in a key.
 const MARK: &str = "#blake3=";
 
-/// Bytes that a path in a location has as they are, besides letters and digits.
+/// Bytes that need no percent-encoding in the path of a location, besides letters and digits.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -22,7 +22,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b'/');
 
-/// BLAKE3-256 of a frame's pixel bytes. Shown as 64 lower-case hexadecimal digits.
+/// BLAKE3-256 of a frame's frame bytes. Shown as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(blake3::Hash);
 
@@ -33,20 +33,31 @@ impl Digest {
         Digest(blake3::hash(pixels))
     }
 
+    /// The digest that has these bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Digest(blake3::Hash::from_bytes(bytes))
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8; 32] {
+        self.0.as_bytes()
+    }
+
     /// The name of the picture in a content-addressed store: `ab/abcd….png`.
     #[must_use]
     pub fn name(&self) -> String {
-        let hex = self.0.to_hex();
-        format!("{}/{hex}.png", &hex[..2])
+        Name::from(*self).to_string()
     }
 
-    /// As an index has it: `blake3:` and the digits.
+    /// Its form in an index: `blake3:` and the digits.
     #[must_use]
     pub fn checksum(&self) -> String {
         format!("blake3:{self}")
     }
 
-    /// Reads what [`Digest::checksum`] gives.
+    /// Parses the form of [`Digest::checksum`].
     #[must_use]
     pub fn from_checksum(checksum: &str) -> Option<Self> {
         Digest::from_hex(checksum.strip_prefix("blake3:")?)
@@ -60,7 +71,7 @@ impl Digest {
         lower.then_some(Digest(hash))
     }
 
-    /// Checks that this, the digest of what came, is the one that was asked for.
+    /// Checks that this digest of received bytes is the expected one.
     ///
     /// # Errors
     ///
@@ -76,9 +87,58 @@ impl Digest {
     }
 }
 
+/// The name of a picture in a content-addressed store, below its folder: `ab/abcd….png`, and
+/// `ab/abcd….1.png` for its first copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Name {
+    /// The digest of the frame bytes.
+    pub digest: Digest,
+    /// 0 for the picture itself, else the number of its copy.
+    pub copy: u8,
+}
+
+impl From<Digest> for Name {
+    fn from(digest: Digest) -> Self {
+        Name { digest, copy: 0 }
+    }
+}
+
+impl Name {
+    /// Reads what stands behind the slash in a name.
+    #[must_use]
+    pub fn from_file(file: &str) -> Option<Self> {
+        let stem = file.strip_suffix(".png")?;
+        let (hex, copy) = match stem.split_once('.') {
+            None => (stem, 0),
+            Some((hex, copy)) => (hex, copy.parse().ok()?),
+        };
+        let name = Name {
+            digest: Digest::from_hex(hex)?,
+            copy,
+        };
+        (name.to_string().get(3..) == Some(file)).then_some(name)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hex = self.digest.0.to_hex();
+        match self.copy {
+            0 => write!(f, "{}/{hex}.png", &hex[..2]),
+            copy => write!(f, "{}/{hex}.{copy}.png", &hex[..2]),
+        }
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.to_hex())
+    }
+}
+
+impl From<blake3::Hash> for Digest {
+    fn from(hash: blake3::Hash) -> Self {
+        Digest(hash)
     }
 }
 
@@ -88,7 +148,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Where a picture is: an absolute URL of a scheme that we know.
+/// The location of a picture: an absolute URL of a known scheme.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location(String);
 
@@ -97,7 +157,7 @@ impl Location {
     ///
     /// # Errors
     ///
-    /// [`Kind::Key`] where the path isn't absolute.
+    /// [`Kind::Key`] if the path isn't absolute.
     pub fn from_path(path: &Path) -> Result<Self> {
         if !path.is_absolute() {
             return Err(Kind::Key(format!("{}, expected an absolute path", path.display())).into());
@@ -106,17 +166,17 @@ impl Location {
         Ok(Location(format!("file://{path}")))
     }
 
-    /// The location of an object in a bucket of S3.
+    /// The location of an object in an S3 bucket.
     ///
     /// # Errors
     ///
-    /// [`Kind::Key`] where no bucket can have this name.
+    /// [`Kind::Key`] if this isn't a valid name of a bucket.
     pub fn from_bucket(bucket: &str, object: &str) -> Result<Self> {
         let object = percent_encode(object.as_bytes(), ESCAPED);
         format!("s3://{bucket}/{object}").parse()
     }
 
-    /// The location of what is at an http or https URL; its fragment is dropped.
+    /// The location with this http or https URL, without its fragment.
     ///
     /// # Errors
     ///
@@ -133,40 +193,47 @@ impl Location {
         self.parts().0
     }
 
-    /// The path of the file that this is the location of.
+    /// Scheme and host, or bucket: everything before the path.
+    #[must_use]
+    pub fn scheme_and_host(&self) -> &str {
+        let (_, _, path) = self.parts();
+        &self.0[..self.0.len() - path.len()]
+    }
+
+    /// The path of the file at this location.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         let bytes = percent_decode_str(self.parts().2).collect();
         PathBuf::from(std::ffi::OsString::from_vec(bytes))
     }
 
-    /// The bucket of S3 that this is in.
+    /// The S3 bucket of this location.
     #[must_use]
     pub fn bucket(&self) -> &str {
         self.parts().1
     }
 
-    /// The name of the object of S3 that this is the location of.
+    /// The name of the S3 object at this location.
     #[must_use]
     pub fn object(&self) -> String {
         let path = self.parts().2.trim_start_matches('/');
         percent_decode_str(path).decode_utf8_lossy().into_owned()
     }
 
-    /// The URL that this is.
+    /// The location as a URL.
     #[must_use]
     pub fn url(&self) -> Url {
         Url::parse(&self.0).expect("internal error: a location that is no URL")
     }
 
-    /// Scheme, what stands before the path, and the path with the slash that it starts with.
+    /// Scheme, the part before the path, and the path with its leading slash.
     fn parts(&self) -> (&str, &str, &str) {
         let (scheme, rest) = self.0.split_once("://").expect("internal error: no scheme");
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         (scheme, authority, path)
     }
 
-    /// The store that it is in: all but the last two components. None where it has fewer, or a query.
+    /// Its store: everything except the last two components. None if it has fewer, or a query.
     #[must_use]
     pub fn store(&self) -> Option<&str> {
         let (_, _, path) = self.parts();
@@ -175,25 +242,40 @@ impl Location {
         (!path.contains('?')).then_some(store)
     }
 
-    /// What an index says of the picture here that has this digest: its name relative to the index
-    /// where the store is content-addressed, else the location itself.
+    /// The store, as from [`Location::store`], if a picture of this name belongs here in it.
     #[must_use]
-    pub fn reference(&self, digest: &Digest) -> String {
-        let name = digest.name();
-        match self.0.strip_suffix(&name) {
+    pub fn store_of(&self, name: &Name) -> Option<&str> {
+        self.0.strip_suffix(&format!("/{name}"))
+    }
+
+    /// The location of a picture of this name in a store from [`Location::store`].
+    pub(crate) fn in_store(store: &str, name: &Name) -> Self {
+        Location(format!("{store}/{name}"))
+    }
+
+    /// What is at `path` below a store that [`Location::store_of`] gave.
+    pub(crate) fn below(store: &str, path: &str) -> Self {
+        Location(format!("{store}/{path}"))
+    }
+
+    /// The reference of an index to the picture here with this name: in a content-addressed store,
+    /// the name relative to the index, and otherwise the location itself.
+    #[must_use]
+    pub fn reference(&self, name: &Name) -> String {
+        match self.0.strip_suffix(&name.to_string()) {
             Some(root) if root.ends_with('/') => format!("../{name}"),
             _ => self.0.clone(),
         }
     }
 
-    /// Where the picture is that an index here refers to and that has this digest.
+    /// The location of the picture with this name that an index here refers to.
     ///
     /// # Errors
     ///
-    /// [`Kind::Index`] for anything but the name that the digest has in a content-addressed store,
-    /// and, if this is an http or https URL itself, another one.
-    pub fn resolve(&self, reference: &str, digest: &Digest) -> Result<Self> {
-        let name = digest.name();
+    /// [`Kind::Index`] for anything except this name in a content-addressed store, and, if this is
+    /// itself an http or https URL, another such URL.
+    pub fn resolve(&self, reference: &str, name: &Name) -> Result<Self> {
+        let name = name.to_string();
         let is_web = |text: &str| text.starts_with("http://") || text.starts_with("https://");
         if is_web(&self.0) && is_web(reference) {
             let bad = |e: Error| Error::from(Kind::Index("key of an entry".into())).because(e);
@@ -217,6 +299,12 @@ impl FromStr for Location {
 
     fn from_str(text: &str) -> Result<Self> {
         let bad = |what: &str| Err(Kind::Key(format!("{what}: {}", shown(text))).into());
+        // Of files, RFC 8089 has a form without a host, too.
+        let full = match text.strip_prefix("file:/") {
+            Some(path) if !path.starts_with('/') => format!("file:///{path}"),
+            _ => text.to_owned(),
+        };
+        let text = full.as_str();
         let Some((scheme, rest)) = text.split_once("://") else {
             return bad("no scheme in a location");
         };
@@ -255,7 +343,7 @@ fn check_object(rest: &str) -> std::result::Result<(), &'static str> {
     let (bucket, object) = rest.split_once('/').ok_or("a bucket without an object")?;
     let is_plain = |c: u8| c.is_ascii_alphanumeric() || b"-._".contains(&c);
     if bucket.is_empty() || bucket.starts_with('.') || !bucket.bytes().all(is_plain) {
-        return Err("a bucket that can't be");
+        return Err("an invalid bucket name");
     }
     check_path(object)
 }
@@ -269,7 +357,7 @@ fn parse_url(text: &str) -> Result<Location> {
         };
         Error::from(Kind::Key(format!("{what}: {shown}")))
     };
-    let url = Url::parse(text).map_err(|e| bad("no URL").because(e))?;
+    let url = Url::parse(text).map_err(|e| bad("not a URL").because(e))?;
     if !url.username().is_empty() || url.password().is_some() {
         let what = "a URL with a login, expected SX_HTTP_USER and SX_HTTP_PASSWORD or netrc";
         return Err(Kind::Key(what.into()).into()); // and not the URL, which has a password
@@ -286,12 +374,12 @@ impl fmt::Display for Location {
     }
 }
 
-/// Where a picture is, and the digest that proves it: the one line that the user keeps.
+/// The location of a picture, and the digest that proves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    /// Where it is.
+    /// Its location.
     pub location: Location,
-    /// The digest of its pixels.
+    /// The digest of its frame bytes.
     pub digest: Digest,
 }
 
@@ -319,21 +407,77 @@ impl fmt::Display for Key {
     }
 }
 
-/// What leads to a stream: a key, or what storagex 1.0 gave as one, which proves nothing.
+/// The line that the user keeps: one key or several, each of which restores the same stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keys(Vec<Key>);
+
+/// The most keys in a line: those of several stores, and of the copies of the index in each.
+pub const MOST_KEYS: usize = 16 * (1 + 64);
+
+impl Keys {
+    /// A line of these keys; none if there are none.
+    #[must_use]
+    pub fn new(keys: Vec<Key>) -> Option<Self> {
+        (!keys.is_empty()).then_some(Keys(keys))
+    }
+
+    /// The key to try first.
+    #[must_use]
+    pub fn first(&self) -> &Key {
+        &self.0[0]
+    }
+
+    /// All keys, in order.
+    #[must_use]
+    pub fn all(&self) -> &[Key] {
+        &self.0
+    }
+}
+
+impl From<Key> for Keys {
+    fn from(key: Key) -> Self {
+        Keys(vec![key])
+    }
+}
+
+impl FromStr for Keys {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let keys = text.split(' ').take(MOST_KEYS + 1).map(str::parse);
+        let keys: Vec<Key> = keys.collect::<Result<_>>()?;
+        if keys.len() > MOST_KEYS {
+            let what = format!("a line of over {MOST_KEYS} keys, expected no more");
+            return Err(Kind::Key(what).into());
+        }
+        Ok(Keys(keys))
+    }
+}
+
+impl fmt::Display for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, key) in self.0.iter().enumerate() {
+            write!(f, "{}{key}", if i > 0 { " " } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+/// The source of a stream: a line of keys, or a key of storagex 1.0, which proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A key.
-    Key(Key),
+    /// Keys.
+    Key(Keys),
     /// The URL of an index, or a piece, of storagex 1.0.
     V1(Location),
 }
 
 impl Source {
-    /// Where its index is.
+    /// The location of its index.
     #[must_use]
     pub fn location(&self) -> &Location {
         match self {
-            Source::Key(key) => &key.location,
+            Source::Key(keys) => &keys.first().location,
             Source::V1(location) => location,
         }
     }
@@ -341,7 +485,13 @@ impl Source {
 
 impl From<&Key> for Source {
     fn from(key: &Key) -> Self {
-        Source::Key(key.clone())
+        Source::Key(key.clone().into())
+    }
+}
+
+impl From<&Keys> for Source {
+    fn from(keys: &Keys) -> Self {
+        Source::Key(keys.clone())
     }
 }
 
@@ -354,7 +504,7 @@ impl From<&Source> for Source {
 impl FromStr for Source {
     type Err = Error;
 
-    /// Takes an http or https URL without a digest for one of storagex 1.0.
+    /// Takes an http or https URL without a digest for a key of storagex 1.0.
     fn from_str(text: &str) -> Result<Self> {
         let is_web = text.starts_with("http://") || text.starts_with("https://");
         match is_web && !text.contains(MARK) {
@@ -367,7 +517,7 @@ impl FromStr for Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Source::Key(key) => key.fmt(f),
+            Source::Key(keys) => keys.fmt(f),
             Source::V1(location) => location.fmt(f),
         }
     }
@@ -454,9 +604,14 @@ mod tests {
         let digest = digest();
         let name = digest.name();
         let here: Location = format!("file:///store/{name}").parse().unwrap();
-        assert_eq!(here.reference(&digest), format!("../{name}"));
+        assert_eq!(here.reference(&digest.into()), format!("../{name}"));
         let other: Location = "file:///store/ab/index.png".parse().unwrap();
-        assert_eq!(other.resolve(&format!("../{name}"), &digest).unwrap(), here);
+        assert_eq!(
+            other
+                .resolve(&format!("../{name}"), &digest.into())
+                .unwrap(),
+            here
+        );
         let in_root: Location = "file:///x.png".parse().unwrap();
         for (from, bad) in [
             (&other, name.clone()),
@@ -468,7 +623,7 @@ mod tests {
             (&other, "s3://bucket/x.png".into()),
             (&in_root, format!("../{name}")),
         ] {
-            let error = from.resolve(&bad, &digest).unwrap_err();
+            let error = from.resolve(&bad, &digest.into()).unwrap_err();
             assert!(matches!(error.kind(), Kind::Index(_)), "{bad}: {error}");
         }
     }
@@ -489,9 +644,11 @@ mod tests {
             let location: Location = text.parse().unwrap();
             assert_eq!((location.scheme(), location.store()), (scheme, Some(root)));
             assert_eq!(location.to_string(), text);
-            assert_eq!(location.reference(&digest), format!("../{name}"));
+            assert_eq!(location.reference(&digest.into()), format!("../{name}"));
             assert_eq!(
-                location.resolve(&format!("../{name}"), &digest).unwrap(),
+                location
+                    .resolve(&format!("../{name}"), &digest.into())
+                    .unwrap(),
                 location
             );
         }
@@ -507,11 +664,11 @@ mod tests {
     fn an_index_on_the_web_may_name_urls() {
         let index: Location = "https://img.example.org/u/x.png".parse().unwrap();
         let piece = index
-            .resolve("https://cdn.example.org/y.png?raw=1", &digest())
+            .resolve("https://cdn.example.org/y.png?raw=1", &digest().into())
             .unwrap();
         assert_eq!(piece.to_string(), "https://cdn.example.org/y.png?raw=1");
         assert_eq!(
-            piece.reference(&digest()),
+            piece.reference(&digest().into()),
             "https://cdn.example.org/y.png?raw=1"
         );
         for bad in [
@@ -521,7 +678,7 @@ mod tests {
             "https://",
             "https://u:p@h/x",
         ] {
-            assert!(index.resolve(bad, &digest()).is_err(), "{bad}");
+            assert!(index.resolve(bad, &digest().into()).is_err(), "{bad}");
         }
     }
 

@@ -1,16 +1,19 @@
 //! A file that appears whole or not at all.
 
 use crate::error::{Error, Kind, Result};
+use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use tempfile::{Builder, NamedTempFile};
 
-/// A file that is being written and has no name yet.
+/// A file being written, which has no name yet.
 ///
-/// Until [`Output::replace`], whatever stands at the path is as it was; if
-/// the program fails, is interrupted or killed, nothing is left. Where the file system has no
-/// unnamed files (`O_TMPFILE`), it has a temporary name beside the path, which a kill leaves.
+/// Until [`Output::replace`], an existing file at the path stays as it is, and if the program
+/// fails, is interrupted or killed, no new file is left. On a file system without unnamed files
+/// (`O_TMPFILE`), the file has a temporary name beside the path, and stays there if the program is
+/// killed; [`discard_unfinished`] removes it.
 pub struct Output {
     path: PathBuf,
     file: Pending,
@@ -18,15 +21,50 @@ pub struct Output {
 
 enum Pending {
     Unnamed(File),
-    Named(NamedTempFile),
+    Named(NamedTempFile, Listed),
+}
+
+/// Files that have a temporary name at this moment.
+static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// A file that is on the list of those that are unfinished.
+struct Listed(PathBuf);
+
+impl Listed {
+    fn new(path: &Path) -> Self {
+        if let Ok(mut unfinished) = UNFINISHED.lock() {
+            unfinished.insert(path.to_owned());
+        }
+        Listed(path.to_owned())
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        if let Ok(mut unfinished) = UNFINISHED.lock() {
+            unfinished.remove(&self.0);
+        }
+    }
+}
+
+/// Removes the files of this process that are being written and have a temporary name: for a program
+/// that a signal ends, which drops nothing.
+pub fn discard_unfinished() {
+    // Whoever holds the list is about to end, too.
+    let Ok(unfinished) = UNFINISHED.try_lock() else {
+        return;
+    };
+    for path in unfinished.iter() {
+        let _ = fs::remove_file(path);
+    }
 }
 
 impl Output {
-    /// Starts a file that will stand at `path`; a symbolic link to a file is followed.
+    /// Starts a file that will appear at `path`; follows a symbolic link to a file.
     ///
     /// # Errors
     ///
-    /// [`Kind::Io`] where the folder isn't there or can't be written.
+    /// [`Kind::Io`] if the folder doesn't exist or can't be written.
     pub fn new(path: &Path) -> Result<Self> {
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let is_file = fs::metadata(&path).map_or(!ends_in_slash(&path), |old| old.is_file());
@@ -36,7 +74,10 @@ impl Output {
         }
         let folder = folder_of(&path);
         let file = match unnamed(folder) {
-            Err(e) if has_none(&e) => named(folder).map(Pending::Named),
+            Err(e) if has_none(&e) => named(folder).map(|file| {
+                let listed = Listed::new(file.path());
+                Pending::Named(file, listed)
+            }),
             other => other.map(Pending::Unnamed),
         };
         match file {
@@ -45,20 +86,19 @@ impl Output {
         }
     }
 
-    /// Gives the file its name, in place of what has it; durable when this returns. A file that is
-    /// replaced hands on its permissions.
+    /// Gives the file its name, replacing an existing file and keeping its permissions; durable
+    /// when this returns.
     ///
     /// # Errors
     ///
-    /// [`Kind::Io`]; then the old file is as it was, but where only the folder could
-    /// not be made durable.
+    /// [`Kind::Io`]; then the old file is unchanged, unless only making the folder durable failed.
     pub fn replace(self) -> Result<()> {
         let path = self.path.clone();
         self.place()?;
         sync_folder(folder_of(&path))
     }
 
-    /// As [`Output::replace`], but that the name is durable only after [`sync_folder`].
+    /// As [`Output::replace`], except that the name is durable only after [`sync_folder`].
     pub(crate) fn place(self) -> Result<()> {
         let path = self.path.clone();
         self.try_place()
@@ -72,7 +112,7 @@ impl Output {
         }
         self.file().sync_all()?;
         match self.file {
-            Pending::Named(named) => named.persist(&self.path)?,
+            Pending::Named(named, _listed) => named.persist(&self.path)?,
             Pending::Unnamed(file) => match link(&file, &self.path) {
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => {
                     let linked = builder().make_in(folder, |name| link(&file, name))?;
@@ -88,7 +128,7 @@ impl Output {
     fn file(&self) -> &File {
         match &self.file {
             Pending::Unnamed(file) => file,
-            Pending::Named(named) => named.as_file(),
+            Pending::Named(named, _) => named.as_file(),
         }
     }
 }
@@ -113,7 +153,7 @@ fn ends_in_slash(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().ends_with(b"/")
 }
 
-/// The folder that a path is in.
+/// The folder of a path.
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -125,7 +165,7 @@ fn folder_of(path: &Path) -> &Path {
 pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     match synced {
-        // A folder that can be written but not read, and file systems that sync no folders.
+        // A folder that can be written but not read, and file systems that can't sync folders.
         Err(e)
             if matches!(
                 e.kind(),
@@ -167,8 +207,7 @@ fn unnamed(_folder: &Path) -> io::Result<File> {
     Err(ErrorKind::Unsupported.into())
 }
 
-/// Whether an error means that there are no unnamed files here: what open(2) gives, from file
-/// systems and from kernels without them.
+/// Whether an error of open(2) means that this file system or kernel has no unnamed files.
 fn has_none(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -176,7 +215,7 @@ fn has_none(error: &io::Error) -> bool {
     )
 }
 
-/// Gives an unnamed file a name that is free: open(2) shows this way under `O_TMPFILE`.
+/// Gives an unnamed file a free name, as open(2) shows under `O_TMPFILE`.
 fn link(file: &File, name: &Path) -> io::Result<()> {
     use rustix::fs::{AtFlags, CWD};
     use std::os::fd::AsRawFd;

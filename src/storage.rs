@@ -1,4 +1,4 @@
-//! Upload and download in one call each, as storagex 1.0 had it.
+//! Upload and download in one call each, as in storagex 1.0.
 
 use crate::decode::{self, decode};
 use crate::encode::{self, encode};
@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::get::{self, get};
 use crate::index::Index;
 use crate::input;
-use crate::key::{Key, Source};
+use crate::key::{Keys, Source};
 use crate::output::Output;
 use crate::put::{self, put};
 use crate::store::{Config, Store};
@@ -36,9 +36,9 @@ pub struct Storage {
     pub width: u32,
     /// Height of a full frame, in pixels. Default: 768.
     pub height: u32,
-    /// Where pictures are put. They are got from wherever the key says.
+    /// The store to put pictures into. They are fetched from wherever the key says.
     pub store: Arc<dyn Store>,
-    /// How the stores that keys name are reached. Default: without credentials.
+    /// How to reach the stores that keys name. Default: without credentials.
     pub config: Config,
 }
 
@@ -55,12 +55,12 @@ impl Storage {
         }
     }
 
-    /// Keeps a file; gives its key, and the root index, which has the file's name.
+    /// Keeps a file; returns its key, and the root index, which has the file's name.
     ///
     /// # Errors
     ///
     /// Those of [`encode()`](crate::encode()) and [`put()`](crate::put()).
-    pub fn upload(&self, path: &Path) -> Result<(Key, Index)> {
+    pub fn upload(&self, path: &Path) -> Result<(Keys, Index)> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let size = Size {
             width: self.width,
@@ -78,16 +78,18 @@ impl Storage {
         let file = input::open(path)?;
         connect(
             move |mut frames| encode(file, &mut frames, &encoding).map(drop),
-            |frames| put(frames, &self.store, &putting),
+            |frames| put(frames, std::slice::from_ref(&self.store), &putting),
         )
+        .map(|done| (done.keys, done.root))
     }
 
-    /// Brings back the file that a key is of, or what storagex 1.0 gave as one, to `path`, in place of what is there.
+    /// Restores the file of a key, which may be one of storagex 1.0, to `path`, replacing an
+    /// existing file.
     ///
     /// # Errors
     ///
-    /// Those of [`get()`](crate::get()) and [`decode()`](crate::decode()); then what is at `path` is
-    /// as it was.
+    /// Those of [`get()`](crate::get()) and [`decode()`](crate::decode()); then `path` is
+    /// unchanged.
     pub fn download_file(&self, source: impl Into<Source>, path: &Path) -> Result<()> {
         let decoding = decode::Options {
             jobs: cores(),
@@ -111,8 +113,8 @@ fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Runs `from` and `to` at once, with a pipe between them. Of two errors, the one that `from` had is
-/// the cause, unless it is that `to` went away.
+/// Runs `from` and `to` at once, with a pipe between them. Of two errors, the one of `from` is the
+/// cause, unless it is that `to` closed the pipe.
 fn connect<T>(
     from: impl FnOnce(std::io::PipeWriter) -> Result<()> + Send + 'static,
     to: impl FnOnce(PipeReader) -> Result<T>,

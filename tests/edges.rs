@@ -13,6 +13,7 @@ fn encoded(input: impl Read + Send + 'static, size: Size, level: i32, jobs: usiz
         level,
         jobs,
         limit: DEFAULT_LIMIT,
+        ..encode::Options::default()
     };
     let mut frames = Vec::new();
     encode(input, &mut frames, &options).unwrap();
@@ -23,6 +24,7 @@ fn decoded(input: impl Read + Send + 'static, jobs: usize) -> storagex::Result<V
     let options = decode::Options {
         jobs,
         limit: DEFAULT_LIMIT,
+        ..Default::default()
     };
     let mut bytes = Vec::new();
     decode(input, &mut bytes, &options)?;
@@ -213,10 +215,11 @@ fn stored_frames_are_pieces_for_storagex_1_0() {
     };
     let bytes = noise(1500);
     let frames = encoded(Cursor::new(bytes.clone()), size, 0, 1);
-    let mut pictures = storagex::wire::pictures::Pictures::new(&frames[..], DEFAULT_LIMIT);
+    let mut pictures =
+        storagex::wire::carrier::container::Pictures::new(&frames[..], DEFAULT_LIMIT);
     let (mut png, mut pixels, mut back) = (Vec::new(), Vec::new(), Vec::new());
     while pictures.next(&mut png).unwrap() {
-        storagex::wire::pixels::parse(&png, &mut pixels).unwrap();
+        storagex::wire::carrier::pixels::parse(&png, &mut pixels).unwrap();
         let length = u32::from_le_bytes(pixels[..4].try_into().unwrap()) as usize;
         back.extend_from_slice(&pixels[4..4 + length]);
     }

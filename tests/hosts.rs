@@ -8,12 +8,16 @@ use std::fs;
 use std::io::Cursor;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use storagex::key::Digest;
 use storagex::probe::{self, Fate};
 use storagex::store::{self, Comparison, Config, Verify};
-use storagex::wire::frame::Size;
+use storagex::wire::carrier::container::Pictures;
+use storagex::wire::carrier::sturdy::{Corrections, Level};
+use storagex::wire::frame::{FrameKind, Size};
+use storagex::wire::{Carrier, DEFAULT_LIMIT, read_frame};
 use storagex::{Key, Kind, Result, decode, encode, get, put};
 
 /// An uploader file for a host, in a folder of its own.
@@ -25,7 +29,7 @@ fn uploader(folder: &Path, host: &Host, url: &str, error: &str) -> PathBuf {
         "DestinationType": "ImageUploader",
         "RequestMethod": "POST",
         "RequestURL": format!("http://{}/upload", host.address),
-        "Headers": {"authorization": "{inputbox:Token}"},
+        "Headers": {"authorization": "{inputbox:Token}", "referer": "http://mine.example"},
         "Body": "MultipartFormData",
         "Arguments": {"expires": "never"},
         "FileFormName": "file",
@@ -68,7 +72,8 @@ fn frames() -> (Vec<u8>, Vec<u8>) {
 
 fn try_put(uploader: &Path, config: &Config) -> Result<Key> {
     let store = store::open(uploader.as_os_str(), config)?;
-    put(Cursor::new(frames().1), &store, &put::Options::default()).map(|(key, _)| key)
+    let done = put(Cursor::new(frames().1), &[store], &put::Options::default())?;
+    Ok(done.keys.first().clone())
 }
 
 fn comes_back(key: &Key) {
@@ -142,6 +147,191 @@ fn urls_to_delete_are_kept_in_a_secret_file_and_nowhere_else() {
 }
 
 #[test]
+fn one_url_for_two_pictures_is_an_error_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Overwrites);
+    let file = uploader(folder.path(), &host, JSON, "");
+    for verify in [Verify::First, Verify::All, Verify::None] {
+        let config = Config {
+            verify,
+            ..config(folder.path())
+        };
+        let error = try_put(&file, &config).unwrap_err().to_string();
+        // With all read back, whichever is noticed first.
+        let is_told = error.contains("the URL of another picture, expected")
+            || verify == Verify::All && error.contains("with other pixels");
+        assert!(is_told, "{error}");
+    }
+    let report = probed(Manners::Overwrites).unwrap();
+    assert_eq!(report.largest(), None);
+    assert!(report.pictures.len() < 3, "{report:?}");
+}
+
+#[test]
+fn a_redirect_to_the_picture_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::ToPicture);
+    let file = uploader(folder.path(), &host, "{responseurl}", "");
+    comes_back(&try_put(&file, &config(folder.path())).unwrap());
+    let uploads = host.kept.lock().unwrap().len();
+    assert_eq!(uploads, 6, "uploaded several times");
+    // What looks for a URL in the picture finds none, and doesn't try again.
+    let host = Host::new(Manners::ToPicture);
+    let file = uploader(folder.path(), &host, JSON, "");
+    assert!(try_put(&file, &config(folder.path())).is_err());
+    assert_eq!(host.kept.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn a_picture_that_is_shown_late_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Late);
+    let file = uploader(folder.path(), &host, JSON, "");
+    let config = Config {
+        verify: Verify::All,
+        ..config(folder.path())
+    };
+    try_put(&file, &config).unwrap();
+    assert_eq!(host.kept.lock().unwrap().len(), 6);
+}
+
+#[test]
+fn headers_of_the_file_are_sent_to_read_back_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Referer);
+    let file = uploader(folder.path(), &host, JSON, "");
+    try_put(&file, &config(folder.path())).unwrap();
+}
+
+/// As many sturdy frames of noise of 64 x 64 pixels as 3000 bytes take.
+fn sturdy_frames(level: Level) -> (Vec<u8>, Vec<u8>) {
+    let (bytes, _) = frames();
+    let options = encode::Options {
+        size: Size {
+            width: 64,
+            height: 64,
+        },
+        level: 0,
+        carrier: Carrier::Sturdy(level),
+        ..Default::default()
+    };
+    let mut frames = Vec::new();
+    encode(Cursor::new(bytes.clone()), &mut frames, &options).unwrap();
+    (bytes, frames)
+}
+
+#[test]
+fn sturdy_frames_that_were_made_jpegs_are_decoded() {
+    let (bytes, frames) = sturdy_frames(Level::Three);
+    let mut pictures = Pictures::new(&frames[..], 1 << 20);
+    let (mut picture, mut jpegs) = (Vec::new(), Vec::new());
+    while pictures.next(&mut picture).unwrap() {
+        jpegs.extend(net::host::to_jpeg(&picture, 75));
+    }
+    let mut back = Vec::new();
+    decode(Cursor::new(jpegs), &mut back, &decode::Options::default()).unwrap();
+    assert!(back == bytes);
+}
+
+/// The kinds of the frames that a host has, all of them sturdy, by the paths of their pictures.
+fn kinds(host: &Host, level: Level) -> Vec<(String, FrameKind)> {
+    let kept = host.kept.lock().unwrap();
+    let kinds = kept.iter().map(|(path, picture)| {
+        let frame = read_frame(picture, DEFAULT_LIMIT, &mut Vec::new()).unwrap();
+        assert_eq!(frame.carrier, Carrier::Sturdy(level), "{path}");
+        (path.clone(), frame.trailer.kind)
+    });
+    kinds.collect()
+}
+
+/// Data, parity and index frames become JPEGs of quality 75. What is got is the pictures that were
+/// put, with all there and with one to be rebuilt.
+#[test]
+fn a_host_that_makes_jpegs_keeps_sturdy_frames() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Jpeg);
+    let file = uploader(folder.path(), &host, JSON, "");
+    let config = Config {
+        verify: Verify::All,
+        ..config(folder.path())
+    };
+    let (_, frames) = sturdy_frames(Level::Two);
+    let options = put::Options {
+        parity: Some("3+1".parse().unwrap()),
+        ..put::Options::default()
+    };
+    let store = store::open(file.as_os_str(), &config).unwrap();
+    let keys = put(Cursor::new(frames.clone()), &[store], &options)
+        .unwrap()
+        .keys;
+    let kinds = kinds(&host, Level::Two);
+    let count = |kind| kinds.iter().filter(|(_, other)| *other == kind).count();
+    let [data, parity] = [FrameKind::Data, FrameKind::Parity].map(count);
+    assert!(data >= 4 && parity == data.div_ceil(3), "{kinds:?}");
+    assert!(count(FrameKind::Index) >= 2, "{kinds:?}");
+
+    let got = || {
+        let mut back = Vec::new();
+        let got = get(&keys, &mut back, &get::Options::default()).unwrap();
+        assert!(back == frames);
+        got.rebuilt
+    };
+    assert_eq!(got(), 0);
+    let checked = get::check(&keys, get::Sample::All, &get::Options::default()).unwrap();
+    let corrections = checked.corrections;
+    assert_eq!(checked.health(), get::Health::Whole);
+    assert!(
+        corrections.wrong > 0 && (1..=Corrections::MOST).contains(&corrections.worst),
+        "{corrections:?}"
+    );
+    let said = Command::new(env!("CARGO_BIN_EXE_sx-get"))
+        .args(["--check", &keys.to_string()])
+        .output()
+        .unwrap();
+    let share = 100.0 * corrections.mean();
+    let line = format!(
+        "corrected: {share:.2} % of bytes on average, at worst {} of the 16 bytes",
+        corrections.worst
+    );
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.contains(&line), "{said}, expected {line}");
+
+    let lost = kinds.iter().find(|(_, kind)| *kind == FrameKind::Data);
+    host.kept.lock().unwrap().remove(&lost.unwrap().0).unwrap();
+    assert_eq!(got(), 1);
+}
+
+/// Quality 75 is too much for level 1; that is said of the first picture.
+#[test]
+fn a_host_that_makes_jpegs_loses_frames_that_are_not_sturdy_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Jpeg);
+    let file = uploader(folder.path(), &host, JSON, "");
+    let store = store::open(file.as_os_str(), &config(folder.path())).unwrap();
+    let (_, frames) = sturdy_frames(Level::One);
+    let error = put(Cursor::new(frames), &[store], &put::Options::default())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains(" PNG, came back a ") && error.contains("JPEG of quality 75"),
+        "{error}"
+    );
+    assert_eq!(host.kept.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn a_probe_looks_twice() {
+    let report = probed(Manners::Expired).unwrap();
+    assert_eq!(report.largest(), None);
+    for picture in &report.pictures {
+        let Fate::Refused(why) = &picture.fate else {
+            panic!("{picture:?}")
+        };
+        assert!(why.starts_with("came back once, and then not: "), "{why}");
+    }
+}
+
+#[test]
 fn a_url_in_a_redirect_and_a_relative_one() {
     for (manners, url) in [
         (
@@ -160,11 +350,17 @@ fn a_url_in_a_redirect_and_a_relative_one() {
 #[test]
 fn what_a_host_does_to_pictures_is_named_after_the_first() {
     for (manners, message) in [
-        (Manners::Jpeg, " PNG, came back a JPEG picture"),
-        (Manners::Shrunk, " PNG, came back 8 x 8 with other pixels"),
+        (
+            Manners::Jpeg,
+            " PNG, came back a 16 x 16 JPEG of quality 75",
+        ),
+        (
+            Manners::Shrunk,
+            " PNG, came back 8 x 8 PNG, resized from 16 x 16",
+        ),
         (
             Manners::Page,
-            "its URL is of a page that shows the picture, expected the picture",
+            "its URL is that of a page that shows the picture, expected that of the picture",
         ),
     ] {
         let folder = tempfile::tempdir().unwrap();
@@ -184,7 +380,7 @@ fn picture(across: u32) -> (Digest, Vec<u8>) {
     };
     let bytes = vec![5; size.pixel_bytes()];
     let mut png = Vec::new();
-    storagex::wire::pixels::render(&bytes, size, &mut png);
+    storagex::wire::carrier::pixels::render(&bytes, size, &mut png);
     (Digest::of(&bytes), png)
 }
 
@@ -195,8 +391,8 @@ fn a_picture_larger_than_those_that_came_back_is_looked_at_too() {
     let host = Host::new(Manners::ShrunkOver(small.1.len()));
     let file = uploader(folder.path(), &host, JSON, "");
     let store = store::open(file.as_os_str(), &config(folder.path())).unwrap();
-    store.put(&small.0, &small.1).unwrap();
-    store.put(&small.0, &small.1).unwrap();
+    store.put(&small.0.into(), &small.1).unwrap();
+    store.put(&small.0.into(), &small.1).unwrap();
     let gets = || {
         let seen = host.seen.lock().unwrap();
         seen.iter().filter(|head| head.starts_with("GET")).count()
@@ -204,13 +400,16 @@ fn a_picture_larger_than_those_that_came_back_is_looked_at_too() {
     assert_eq!(gets(), 1);
     // And what fails, fails for all that come after it, with the same message.
     for _ in 0..2 {
-        let error = store.put(&large.0, &large.1).unwrap_err().to_string();
+        let error = store
+            .put(&large.0.into(), &large.1)
+            .unwrap_err()
+            .to_string();
         assert!(
             error.starts_with("image host 'a test host': http"),
             "{error}"
         );
         assert!(
-            error.contains("was 40 x 40 PNG, came back 8 x 8"),
+            error.contains("was 40 x 40 PNG, came back 8 x 8 PNG, resized from 40 x 40"),
             "{error}"
         );
     }
@@ -277,7 +476,11 @@ fn what_asks_and_is_not_answered_is_refused_before_anything_is_sent() {
 
 #[test]
 fn all_or_none_are_read_back() {
-    for (verify, gets) in [(Verify::All, 7), (Verify::None, 1)] {
+    for (verify, gets) in [
+        (Verify::All, 10),
+        (Verify::Share(100), 10),
+        (Verify::None, 1),
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let host = Host::new(Manners::Good);
         let file = uploader(folder.path(), &host, JSON, "");
@@ -288,7 +491,8 @@ fn all_or_none_are_read_back() {
         try_put(&file, &config).unwrap();
         let seen = host.seen.lock().unwrap();
         let gets_seen = seen.iter().filter(|head| head.starts_with("GET")).count();
-        // Five frames and an index, and the index once more at the end.
+        // Five frames and an index; the first and the last frame once more before the index is put,
+        // and the index after that; the index once more at the end.
         assert_eq!(gets_seen, gets, "{verify:?}: {seen:?}");
     }
 }
@@ -330,7 +534,8 @@ fn the_host_of_storagex_1_is_known_by_its_name() {
     comes_back_by(&key, config);
     let seen = host.seen.lock().unwrap();
     let post = seen.iter().find(|head| head.starts_with("POST")).unwrap();
-    assert!(post.starts_with("POST /pictureup/uploadshitu "), "{post}");
+    let asked = "POST http://image.baidu.com/pictureup/uploadshitu ";
+    assert!(post.starts_with(asked), "{post}");
     assert!(
         post.to_lowercase().contains("host: image.baidu.com"),
         "{post}"
@@ -389,13 +594,10 @@ fn pictures_that_a_host_has_forgotten_are_named() {
         verify: Verify::All,
         ..config(folder.path())
     };
-    // Each is there when it is put; the index, read back at the end, is gone.
+    // Each is there when it is put, and gone when the first is read back again at the end.
     let error = try_put(&file, &config).unwrap_err();
     assert_eq!(error.kind(), &Kind::NotFound, "{error}");
-    assert!(
-        error.to_string().starts_with("reading back http"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("reading back: http"), "{error}");
     // So it is found out at once if one asks for all, and else by who wants them back.
     let host = Host::new(Manners::Good);
     let file = uploader(folder.path(), &host, JSON, "");
@@ -412,13 +614,18 @@ fn pictures_that_a_host_has_forgotten_are_named() {
 
 /// What a probe of pictures up to 80 x 64 says of a host.
 fn probed(manners: Manners) -> Result<probe::Report> {
-    let folder = tempfile::tempdir().unwrap();
-    let host = Host::new(manners);
-    let file = uploader(folder.path(), &host, JSON, "");
     let full = Size {
         width: 80,
         height: 64,
     };
+    probed_up_to(full, manners)
+}
+
+/// What a probe of pictures up to this size says of a host.
+fn probed_up_to(full: Size, manners: Manners) -> Result<probe::Report> {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(manners);
+    let file = uploader(folder.path(), &host, JSON, "");
     probe::probe(file.as_os_str(), &config(folder.path()), full, 1 << 20)
 }
 
@@ -455,10 +662,20 @@ fn a_probe_tells_what_a_host_does() {
     let reencoded = probed(Manners::Reencoded).unwrap();
     assert_eq!(came(&reencoded), vec![&Fate::Came(SamePixels); 3]);
 
+    // A host that makes JPEGs of quality 75: level 1 doesn't survive that well, level 2 does.
     let jpeg = probed(Manners::Jpeg).unwrap();
-    assert_eq!(jpeg.largest(), None);
-    let expected = Changed("was 20 x 16 PNG, came back a JPEG picture".into());
+    let expected = Changed {
+        what: "was 20 x 16 PNG, came back a 20 x 16 JPEG of quality 75".into(),
+        same_size: true,
+    };
     assert_eq!(came(&jpeg)[0], &Fate::Came(expected));
+    let best = jpeg.best().unwrap();
+    assert!(matches!(best.carrier, Carrier::Sturdy(_)), "{best:?}");
+    let Fate::Came(Comparison::Corrected { encoding, .. }) = &best.fate else {
+        panic!("{best:?}");
+    };
+    assert_eq!(encoding, "JPEG of quality 75");
+    assert_eq!(best.size, full);
 
     let small = probed(Manners::Most(4500)).unwrap();
     assert_eq!(small.largest(), Some(half));
@@ -476,4 +693,140 @@ fn a_probe_tells_what_a_host_does() {
         matches!(error.kind(), Kind::Refused { status: 413, .. }),
         "{error}"
     );
+}
+
+/// The largest plain picture says what a host does to detail, colours and edges.
+#[test]
+fn a_probe_names_what_was_done_to_pixels() {
+    let full = Size {
+        width: 512,
+        height: 384,
+    };
+    for (manners, what) in [
+        (Manners::Blurred, "a 512 x 384 JPEG of quality 80, blurred"),
+        (
+            Manners::Recoloured,
+            "512 x 384 with other pixels, given another colour space",
+        ),
+        (
+            Manners::Cropped,
+            "a 511 x 384 JPEG of quality 80, cropped, its first pixel from 1, 0",
+        ),
+    ] {
+        let report = probed_up_to(full, manners).unwrap();
+        let mut plain = report.pictures.iter();
+        let largest = plain.find(|picture| picture.size == full).unwrap();
+        let Fate::Came(Comparison::Changed { what: found, .. }) = &largest.fate else {
+            panic!("{largest:?}");
+        };
+        assert_eq!(found, &format!("was 512 x 384 PNG, came back {what}"));
+    }
+}
+
+/// A reader that has nothing to compare a picture with says what was done to it, too.
+#[test]
+fn a_cropped_sturdy_picture_is_named_when_it_is_got() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Cropped);
+    let file = uploader(folder.path(), &host, JSON, "");
+    let config = Config {
+        verify: Verify::None,
+        ..config(folder.path())
+    };
+    let options = encode::Options {
+        size: Size {
+            width: 128,
+            height: 128,
+        },
+        level: 0,
+        carrier: Carrier::Sturdy(Level::Three),
+        ..Default::default()
+    };
+    let mut frames = Vec::new();
+    encode(Cursor::new(vec![7; 1200]), &mut frames, &options).unwrap();
+    let store = store::open(file.as_os_str(), &config).unwrap();
+    let error = put(Cursor::new(frames), &[store], &put::Options::default()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("a sturdy picture that was cropped, its blocks start at 7, 0"),
+        "{error}"
+    );
+}
+
+/// What no key reaches is marked in the file of deletions, and deleted when the grace period is over.
+#[test]
+fn pruned_by_the_urls_that_delete() {
+    use storagex::put::prune::Options;
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Good);
+    let file = uploader(folder.path(), &host, JSON, "");
+    let deletions = folder.path().join("deletions");
+    let mut config = config(folder.path());
+    config.deletions = Some(deletions.clone());
+    let frames = |text: &str| {
+        let mut frames = Vec::new();
+        let bytes = Cursor::new(text.to_owned().into_bytes());
+        encode(bytes, &mut frames, &encode::Options::default()).unwrap();
+        Cursor::new(frames)
+    };
+    let store = store::open(file.as_os_str(), &config).unwrap();
+    let stores = [store];
+    let old = put(frames("old"), &stores, &put::Options::default()).unwrap();
+    let new = put(frames("new"), &stores, &put::Options::default()).unwrap();
+    drop(stores);
+    config.deletions = None;
+    let store = store::open(file.as_os_str(), &config).unwrap();
+    let day = |day: u32| Options {
+        started: std::time::UNIX_EPOCH + Duration::from_secs(86400) * (20_000 + day),
+        ..Options::default()
+    };
+    let text = || fs::read_to_string(&deletions).unwrap();
+    let called = || {
+        let seen = host.seen.lock().unwrap();
+        seen.iter().filter(|head| head.contains("?secret")).count()
+    };
+    let prune = |keys: &[storagex::Keys], at| {
+        let pruned = put::prune_deletions(&deletions, &store, keys, &day(at)).unwrap();
+        let all = [pruned.kept, pruned.revived, pruned.fossils, pruned.removed];
+        all.map(|tally| tally.pictures)
+    };
+    let (old, new) = (old.keys, new.keys);
+    assert_eq!(text().lines().count(), 4);
+    let one = std::slice::from_ref(&new);
+    assert_eq!(prune(one, 0), [2, 0, 2, 0]);
+    assert_eq!(
+        text()
+            .lines()
+            .filter(|line| line.ends_with("\t1728000000"))
+            .count(),
+        2
+    );
+    assert_eq!(prune(&[old.clone(), new.clone()], 3), [4, 2, 0, 0]);
+    assert_eq!(prune(one, 4), [2, 0, 2, 0]);
+    assert_eq!((prune(one, 10), called()), ([2, 0, 2, 0], 0));
+    assert_eq!((prune(one, 11), called()), ([2, 0, 0, 2], 2));
+    assert!(text().lines().all(|line| line.matches('\t').count() == 1));
+    assert_eq!(text().lines().count(), 2);
+    // Refused: no key, another store's, a file of something else, one that is in use.
+    let refused = |keys: &[storagex::Keys]| {
+        put::prune_deletions(&deletions, &store, keys, &day(99)).unwrap_err()
+    };
+    assert!(matches!(refused(&[]).kind(), Kind::Usage(_)));
+    let other: storagex::Keys = format!("file:///x#blake3={}", Digest::of(b""))
+        .parse()
+        .unwrap();
+    assert_eq!(refused(&[new.clone(), other]).kind(), &Kind::NotFound);
+    let file = fs::File::open(&deletions).unwrap();
+    file.lock_shared().unwrap();
+    assert!(refused(one).to_string().contains("another process"));
+    drop(file);
+    let kept = text() + "something else\n";
+    fs::write(&deletions, &kept).unwrap();
+    assert!(
+        refused(one).to_string().contains("line 3"),
+        "{}",
+        refused(one)
+    );
+    assert_eq!(text(), kept);
 }

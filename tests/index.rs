@@ -9,8 +9,8 @@ use storagex::get::{self, Options};
 use storagex::key::{Digest, Location};
 use storagex::store::{self, Config, Store};
 use storagex::wire::frame::{Codec, FrameKind, Place, Size, Trailer, to_pixels};
-use storagex::wire::write_frame;
-use storagex::{Key, Kind, Source, encode, index, put};
+use storagex::wire::{Carrier, write_frame};
+use storagex::{Index, Key, Kind, Source, encode, index, put};
 use tempfile::TempDir;
 
 /// A folder with a store in it.
@@ -24,6 +24,13 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let store = store::open(folder.path().as_os_str(), &Config::default()).unwrap();
         Fixture { folder, store }
+    }
+
+    /// Puts frames; gives the key and the root.
+    fn put(&self, frames: Vec<u8>, options: &put::Options) -> storagex::Result<(Key, Index)> {
+        let store = std::slice::from_ref(&self.store);
+        let done = put(Cursor::new(frames), store, options)?;
+        Ok((done.keys.first().clone(), done.root))
     }
 
     /// Stores an index with this text, as it is.
@@ -49,12 +56,13 @@ impl Fixture {
             codec: Codec::Stored,
             place,
             raw_length: u32::try_from(payload.len()).unwrap(),
+            sealed: None,
         };
         let size = Size::DEFAULT.fit(payload.len());
         let digest = Digest::of(&to_pixels(&trailer, payload, size));
         let mut png = Vec::new();
-        write_frame(&trailer, payload, size, &mut png);
-        let location = self.store.put(&digest, &png).unwrap();
+        write_frame(&trailer, payload, Carrier::Plain, size, &mut png);
+        let location = self.store.put(&digest.into(), &png).unwrap();
         Key { location, digest }
     }
 
@@ -75,6 +83,10 @@ fn entry(key: &Key, seq: u64, offset: u64, size: u64) -> Value {
 fn leaf(frames: u64, size: u64, pieces: &Value) -> Value {
     json!({"protocol_version": 2.0, "filename": "", "piece_width": 16, "piece_height": 16,
            "size": size, "frames": frames, "pieces": pieces})
+}
+
+fn checked(key: &Key) -> get::Report {
+    get::check(key, get::Sample::All, &Options::default()).unwrap()
 }
 
 fn fetched(key: &Key) -> storagex::Result<Vec<u8>> {
@@ -110,15 +122,15 @@ fn a_tree_of_several_levels_brings_everything_back() {
             name: "a name".into(),
             ..Default::default()
         };
-        let (key, root) = put(Cursor::new(frames.clone()), &place.store, &putting).unwrap();
+        let (key, root) = place.put(frames.clone(), &putting).unwrap();
         assert_eq!(
             (root.size, root.frames, root.filename.as_str()),
             (300_000, 410, "a name")
         );
         assert!(fetched(&key).unwrap() == frames);
-        assert_eq!(get::check(&key, &Options::default()).unwrap(), 410);
+        assert_eq!(checked(&key).data.good, 410);
         let mut keys = Vec::new();
-        get::list(&key, &Options::default(), |source| {
+        get::list(&key, &Options::default(), |source, _| {
             keys.push(key_of(source));
             Ok(())
         })
@@ -135,7 +147,7 @@ fn a_tree_of_several_levels_brings_everything_back() {
 fn depth(place: &Fixture, key: &Key) -> usize {
     let mut pixels = Vec::new();
     let png = fs::read(place.file(key)).unwrap();
-    storagex::wire::pixels::parse(&png, &mut pixels).unwrap();
+    storagex::wire::carrier::pixels::parse(&png, &mut pixels).unwrap();
     let json = storagex::wire::frame::payload(&pixels);
     let index: storagex::Index = serde_json::from_slice(json).unwrap();
     match index.indexes {
@@ -163,10 +175,7 @@ fn the_same_stream_has_the_same_key() {
             jobs,
             ..Default::default()
         };
-        put(Cursor::new(frames), &place.store, &options)
-            .unwrap()
-            .0
-            .digest
+        place.put(frames, &options).unwrap().0.digest
     });
     assert_eq!(keys[0], keys[1]);
 }
@@ -190,7 +199,7 @@ fn index_frames_that_are_too_small() {
             name: name.into(),
             ..Default::default()
         };
-        let error = put(Cursor::new(frames.clone()), &place.store, &options).unwrap_err();
+        let error = place.put(frames.clone(), &options).unwrap_err();
         assert!(
             matches!(error.kind(), Kind::Size(_) | Kind::Name(_)),
             "{side}: {error}"
@@ -438,7 +447,7 @@ fn frames_that_are_not_what_the_index_says() {
     fs::write(place.file(&data), [&good[..], b"x"].concat()).unwrap();
     refuses(&root, "bytes after its end");
     fs::write(place.file(&data), "").unwrap();
-    refuses(&root, "nothing, expected a PNG picture");
+    refuses(&root, "nothing, expected a PNG, JPEG or WebP picture");
     fs::remove_file(place.file(&data)).unwrap();
     refuses(&root, ".png: not found");
     fs::create_dir(place.file(&data)).unwrap();
@@ -488,14 +497,9 @@ fn a_frame_that_was_deflated_again() {
         &encode::Options::default(),
     )
     .unwrap();
-    let (key, _) = put(
-        Cursor::new(frames.clone()),
-        &place.store,
-        &put::Options::default(),
-    )
-    .unwrap();
+    let (key, _) = place.put(frames.clone(), &put::Options::default()).unwrap();
     let mut keys = Vec::new();
-    get::list(&key, &Options::default(), |source| {
+    get::list(&key, &Options::default(), |source, _| {
         keys.push(key_of(source));
         Ok(())
     })
@@ -503,8 +507,8 @@ fn a_frame_that_was_deflated_again() {
     for key in &keys {
         let mut pixels = Vec::new();
         let png = fs::read(place.file(key)).unwrap();
-        storagex::wire::pixels::parse(&png, &mut pixels).unwrap();
-        let size = storagex::wire::pictures::size(&png);
+        storagex::wire::carrier::pixels::parse(&png, &mut pixels).unwrap();
+        let size = storagex::wire::carrier::container::size(&png);
         let mut encoder = png::Encoder::new(
             fs::File::create(place.file(key)).unwrap(),
             size.width,
@@ -530,6 +534,6 @@ fn a_frame_that_was_deflated_again() {
     .unwrap();
     assert_eq!(bytes, b"hello");
     // And put finds them good, and leaves them.
-    put(Cursor::new(frames), &place.store, &put::Options::default()).unwrap();
+    place.put(frames, &put::Options::default()).unwrap();
     assert!(fetched(&key).unwrap().len() < 852);
 }

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use std::io::Cursor;
 use std::time::Duration;
 use storagex::get::{self, Options, get};
+use storagex::wire::carrier::pixels;
 use storagex::wire::frame::Size;
-use storagex::wire::pixels;
 use storagex::{Kind, Result, Source, decode, encode};
 
 const SIZE: Size = Size {
@@ -82,7 +82,15 @@ fn comes_back_at_the_edges() {
         let source = index(&host, upload(&host, &bytes));
         assert!(try_back(&source).unwrap() == bytes, "{length}");
         let frames = length.div_ceil(ROOM).max(1) as u64;
-        assert_eq!(get::check(&source, &options()).unwrap(), frames);
+        let options = options();
+        let report = get::check(&source, get::Sample::All, &options).unwrap();
+        assert_eq!(report.data.good, frames);
+        if length > 0 {
+            let now = options.store.progress.now();
+            let bytes = length as u64;
+            assert_eq!((now.bytes, now.expected), (bytes, Some(bytes)));
+            assert_eq!(now.frames, frames);
+        }
     }
 }
 
@@ -96,7 +104,7 @@ fn what_it_is_and_where_its_pieces_are() {
         ("a \u{e9}", ROOM as u64 + 5, 2)
     );
     let mut listed = Vec::new();
-    let each = |source: &Source| {
+    let each = |source: &Source, _| {
         listed.push(source.to_string());
         Ok(())
     };
@@ -136,7 +144,7 @@ fn pieces_that_are_not_what_the_index_says() {
         ("a piece of 7 bytes, expected 956", |host, _| {
             keep(host, "1", piece(&noise(7), SIZE));
         }),
-        ("a JPEG picture, expected a PNG", |host, _| {
+        ("input ends after 14 bytes of a picture", |host, _| {
             keep(host, "1", b"\xff\xd8\xff\xe0 and so on".to_vec());
         }),
         ("expected a piece of storagex 1.0", |host, _| {
@@ -168,6 +176,6 @@ fn a_key_that_lost_its_digest_is_none_of_1() {
     encode(Cursor::new(b"hello"), &mut frames, &options).unwrap();
     let source: Source = keep(&host, "frame", frames).parse().unwrap();
     let error = try_back(&source).unwrap_err();
-    let own = Kind::NotPiece(get::OWN_FRAME.into());
+    let own = Kind::NotPiece(storagex::wire::v1::OWN_FRAME.into());
     assert_eq!(error.kind(), &own, "{error}");
 }

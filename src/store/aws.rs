@@ -1,4 +1,4 @@
-//! How S3 is reached, as every S3 tool has it: the `AWS_*` variables, then the profile in
+//! How to reach S3, as in every S3 tool: the `AWS_*` variables, then the profile in
 //! `~/.aws/credentials` and `~/.aws/config`.
 
 use super::Config;
@@ -8,7 +8,7 @@ use rusty_s3::{Bucket, Credentials, UrlStyle};
 use url::Url;
 
 /// A profile of the two files. Sections of the second are named `profile NAME`.
-struct Profile {
+pub struct Profile {
     name: String,
     credentials: Ini,
     config: Ini,
@@ -28,6 +28,16 @@ impl Profile {
         })
     }
 
+    /// The profile of this name in the text of the two files.
+    #[cfg(any(test, fuzzing))]
+    pub fn parse(name: &str, credentials: &str, config: &str) -> Option<Self> {
+        Some(Profile {
+            name: name.to_owned(),
+            credentials: parse_ini(credentials.to_owned())?,
+            config: parse_ini(config.to_owned())?,
+        })
+    }
+
     fn get(&self, key: &str) -> Option<String> {
         let section = match self.name.as_str() {
             "default" => "default".to_owned(),
@@ -39,23 +49,35 @@ impl Profile {
 }
 
 fn read_ini(path: &std::path::Path) -> Result<Ini> {
-    let mut ini = Ini::new_cs();
-    ini.set_inline_comment_symbols(Some(&[]));
     match std::fs::read_to_string(path) {
         // What is wrong in it isn't said: it holds secrets.
-        Ok(text) => ini.read(text).map(drop).map_err(|_| {
+        Ok(text) => parse_ini(text).ok_or_else(|| {
             let what = format!("{}, expected sections and KEY = VALUE", path.display());
             Error::from(Kind::Store(what))
-        })?,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-        Err(e) => return Err(Error::io("cannot read", e).at(path.display())),
+        }),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Ini::new_cs()),
+        Err(e) => Err(Error::io("cannot read", e).at(path.display())),
     }
-    Ok(ini)
 }
 
-/// The bucket of this name, and what to sign with; nothing, where no credentials are given.
+fn parse_ini(text: String) -> Option<Ini> {
+    let mut ini = Ini::new_cs();
+    ini.set_inline_comment_symbols(Some(&[]));
+    ini.read(text).ok()?;
+    Some(ini)
+}
+
+/// The bucket of this name, and the credentials to sign with, if there are any.
 pub fn bucket(name: &str, config: &Config) -> Result<(Bucket, Option<Credentials>)> {
-    let profile = Profile::read(config)?;
+    bucket_of(name, config, &Profile::read(config)?)
+}
+
+/// The same, with a profile that has been read.
+pub fn bucket_of(
+    name: &str,
+    config: &Config,
+    profile: &Profile,
+) -> Result<(Bucket, Option<Credentials>)> {
     let set = |variables: &[&str], key: &str| {
         let variable = config.first(variables).map(str::to_owned);
         variable.or_else(|| profile.get(key))
@@ -76,10 +98,10 @@ pub fn bucket(name: &str, config: &Config) -> Result<(Bucket, Option<Credentials
     })?;
     let bucket = Bucket::new(url, style, name.to_owned(), region)
         .map_err(|e| bad(format!("S3 bucket '{name}': {e}")))?;
-    Ok((bucket, credentials(config, &profile)?))
+    Ok((bucket, credentials(config, profile)?))
 }
 
-/// Of the variables if they name a key, else of the profile: never parts of both.
+/// The credentials from the variables if they name a key, else from the profile, never mixed.
 fn credentials(config: &Config, profile: &Profile) -> Result<Option<Credentials>> {
     let names = ["access_key_id", "secret_access_key", "session_token"];
     let [key, secret, token] = match config.variable("AWS_ACCESS_KEY_ID") {

@@ -1,63 +1,75 @@
-//! What stores are told: nothing here reads the environment, who calls does.
+//! The settings of stores. Nothing here reads the environment: the caller does.
 
-use super::host::Verify;
+use super::Store;
+use super::verified::Verify;
+use crate::progress::Progress;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How stores are reached.
+/// How to reach stores.
 #[derive(Clone)]
 pub struct Config {
     /// Variables as an environment has them: `AWS_*`, `SX_HTTP_*`, `HOME`, `NETRC`,
     /// `HTTPS_PROXY` and its like, `SSL_CERT_FILE`. Default: none.
     pub variables: BTreeMap<String, String>,
-    /// Requests that are under way at once, at most. Default: 8.
+    /// The most requests at once. Default: 8.
     pub jobs: usize,
     /// Tries and the pauses between them.
     pub retry: Retry,
-    /// When a connection is given up.
+    /// When to give up a connection.
     pub timeouts: Timeouts,
-    /// What image hosts ask their users: answers by name. Default: none.
+    /// Answers to the questions of image hosts, by name. Default: none.
     pub set: BTreeMap<String, String>,
-    /// Which pictures are read back from an image host. Default: the first of a run.
+    /// Which pictures to read back after they have been put. Default: the first of a run.
     pub verify: Verify,
-    /// The file that the URLs are added to by which image hosts delete pictures. Default: none.
+    /// The file to which to append the URLs that delete pictures of image hosts. Default: none.
     pub deletions: Option<PathBuf>,
-    /// Called with what a user may want to know while it goes on. Default: nothing is done with it.
+    /// The caller's own stores, each for the names and locations that begin with its text. They
+    /// take precedence over the built-in stores. Default: none.
+    pub own: Vec<(String, Arc<dyn Store>)>,
+    /// Counts what stores find and receive, and requests that wait for another try.
+    pub progress: Progress,
+    /// Called with notes that a user may want to see meanwhile. Default: ignores them.
     pub note: Arc<dyn Fn(&str) + Send + Sync>,
-    /// Called with name and value of each header that says how much a server allows. Default: nothing
-    /// is done with it.
+    /// Called with name and value of each rate limit header. Default: ignores them.
     pub rate_limit: RateLimit,
+    /// What every server answers, in place of the network.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) answers: Option<super::hostile::Canned>,
 }
 
-/// Takes name and value of a header.
+/// A function of the name and value of a header.
 pub type RateLimit = Arc<dyn Fn(&str, &str) + Send + Sync>;
 
-/// How often, and after which pauses, a request is tried again.
+/// How often, and after which pauses, to retry a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Retry {
     /// Tries in all. Default: 8.
     pub tries: usize,
-    /// The first pause is a random part of this, each next one of twice as much. Default: 0.5 s.
+    /// The first pause is a random part of this; each next one, of twice as much. Default: 0.5 s.
     pub first: Duration,
-    /// But of no more than this. Default: 30 s.
+    /// The limit of this doubling. Default: 30 s.
     pub longest: Duration,
 }
 
-/// There is none for a request as a whole: a slow line may take long.
+/// There is no limit for a whole request: a slow line may take long.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// Until a connection stands. Default: 10 s.
+    /// Until a connection is established. Default: 10 s.
     pub connect: Duration,
     /// Until the first byte of an answer. Default: 60 s.
     pub answer: Duration,
     /// From one piece of a request or an answer to the next. Default: 30 s.
     pub stall: Duration,
+    /// Until an uploaded picture is visible, on servers that are eventually consistent; after that,
+    /// "not found" counts. Default: 5 s.
+    pub appear: Duration,
 }
 
-/// Without the variables, among which there are secrets.
+/// Without the variables, which include secrets.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut fields = f.debug_struct("Config");
@@ -80,25 +92,37 @@ impl Default for Config {
                 connect: Duration::from_secs(10),
                 answer: Duration::from_secs(60),
                 stall: Duration::from_secs(30),
+                appear: Duration::from_secs(5),
             },
             set: BTreeMap::new(),
             verify: Verify::First,
             deletions: None,
+            progress: Progress::default(),
+            own: Vec::new(),
             note: Arc::new(|_| {}),
             rate_limit: Arc::new(|_, _| {}),
+            #[cfg(any(test, fuzzing))]
+            answers: None,
         }
     }
 }
 
 impl Config {
-    /// A variable that is there and not empty.
+    /// A variable that is set and not empty.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<&str> {
         let value = self.variables.get(name)?;
         Some(value.as_str()).filter(|value| !value.is_empty())
     }
 
-    /// The first of these variables that is there and not empty.
+    /// The caller's own store for a name or a location.
+    pub(super) fn own(&self, name: &str) -> Option<Arc<dyn Store>> {
+        let mut own = self.own.iter();
+        let found = own.find(|(start, _)| name.starts_with(start.as_str()));
+        found.map(|(_, store)| Arc::clone(store))
+    }
+
+    /// The first of these variables that is set and not empty.
     #[must_use]
     pub fn first(&self, names: &[&str]) -> Option<&str> {
         names.iter().find_map(|name| self.variable(name))

@@ -1,10 +1,12 @@
 //! A folder. Pictures are named after their digests, `ab/abcd….png`.
 
-use super::Store;
+use super::prunes::{RECORD, read_text};
+use super::{Batch, Prunable, Shelf, Store};
 use crate::error::{Error, Kind, Result};
-use crate::key::{Digest, Location};
+use crate::key::{Digest, Location, Name};
 use crate::output::{Output, sync_folder};
-use crate::wire::{self, pictures};
+use crate::progress::Progress;
+use crate::wire::{self, carrier::container};
 use rustix::fs::OFlags;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -14,16 +16,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-/// A folder that keeps pictures, made when the first one is put.
+/// A folder that keeps pictures, created when the first one is put.
 ///
 /// A picture is written to a file without a name, made durable, and then given its name, so it is
-/// there whole or not at all. One that is there already is read and compared by its digest: a file
-/// that something else damaged is replaced, not believed.
+/// there whole or not at all. A picture that is already there is read and compared by its digest:
+/// if something has damaged the file, it is replaced.
 pub struct Dir {
     root: PathBuf,
-    /// The folders in which something was put since they were synced, and those above them: 256, and as
-    /// many as the path of the root has components.
+    /// The folders that need a sync since something was put into them, and those above them: at
+    /// most 256, and as many as the path of the root has components.
     folders: Mutex<BTreeSet<PathBuf>>,
+    progress: Progress,
 }
 
 impl Dir {
@@ -31,13 +34,14 @@ impl Dir {
     ///
     /// # Errors
     ///
-    /// [`Kind::Io`] where the path is relative and the current folder isn't known.
+    /// [`Kind::Io`] if the path is relative and the current folder isn't known.
     pub fn new(root: &Path) -> Result<Self> {
         let root =
             std::path::absolute(root).map_err(|e| Error::io("cannot use", e).at(root.display()))?;
         Ok(Dir {
             root,
             folders: Mutex::default(),
+            progress: Progress::default(),
         })
     }
 
@@ -46,23 +50,63 @@ impl Dir {
         Dir {
             root: PathBuf::from("/"),
             folders: Mutex::default(),
+            progress: Progress::default(),
         }
+    }
+
+    /// The same store, which counts what it finds and is sent.
+    pub(super) fn counting(self, progress: Progress) -> Self {
+        Dir { progress, ..self }
     }
 }
 
-impl Store for Dir {
-    fn put(&self, digest: &Digest, png: &[u8]) -> Result<Location> {
-        let path = self.root.join(digest.name());
-        match is_good(&path, digest, png) {
-            true => make_durable(&path)?, // who put it may not have come to that
-            false => write(&path, png)?,
-        }
+impl Dir {
+    /// Notes that the folders of a new file need a sync; returns the file's location.
+    fn to_sync(&self, path: &Path) -> Result<Location> {
         let mut folders = self
             .folders
             .lock()
             .expect("internal error: a worker panicked");
         folders.extend(path.ancestors().skip(1).map(Path::to_owned));
-        Location::from_path(&path)
+        Location::from_path(path)
+    }
+}
+
+impl Store for Dir {
+    fn put(&self, name: &Name, png: &[u8]) -> Result<Location> {
+        let path = self.root.join(name.to_string());
+        if is_good(&path, &name.digest, png) {
+            make_durable(&path)?; // who put it may not have come to that
+            self.progress.found();
+        } else {
+            write(&path, png)?;
+            self.progress.sent(png.len());
+        }
+        self.to_sync(&path)
+    }
+
+    fn replace(&self, name: &Name, png: &[u8]) -> Result<Location> {
+        let path = self.root.join(name.to_string());
+        write(&path, png)?;
+        self.progress.sent(png.len());
+        self.to_sync(&path)
+    }
+
+    fn locate(&self, name: &Name) -> Option<Location> {
+        Location::from_path(&self.root.join(name.to_string())).ok()
+    }
+
+    fn prunable(&self) -> Option<&dyn Prunable> {
+        Some(self)
+    }
+
+    fn still_has(&self, location: &Location) -> Result<bool> {
+        let path = location.path();
+        let there = fs::symlink_metadata(&path).is_ok_and(|file| file.is_file() && file.len() > 0);
+        if there {
+            self.to_sync(&path)?; // who put it may not have come to that
+        }
+        Ok(there)
     }
 
     fn sync(&self) -> Result<()> {
@@ -90,10 +134,108 @@ impl Store for Dir {
     }
 }
 
-fn write(path: &Path, png: &[u8]) -> Result<()> {
+impl Dir {
+    fn on(&self, shelf: Shelf, name: &Name) -> PathBuf {
+        self.root.join(shelf.prefix()).join(name.to_string())
+    }
+}
+
+impl Prunable for Dir {
+    fn record(&self) -> Result<Option<String>> {
+        match open_file(&self.root.join(RECORD)) {
+            Ok(mut file) => read_text(&mut file).map(Some),
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                Ok(None)
+            }
+            Err(e) => Err(unreadable(e).at(RECORD)),
+        }
+    }
+
+    fn set_record(&self, text: &str) -> Result<()> {
+        let path = self.root.join(RECORD);
+        write(&path, text.as_bytes())?;
+        path.ancestors().skip(1).take(2).try_for_each(sync_folder)
+    }
+
+    fn list(
+        &self,
+        shelf: Shelf,
+        first: u8,
+        each: &mut dyn FnMut(Name, u64) -> Result<()>,
+    ) -> Result<()> {
+        let folder = self.root.join(shelf.prefix()).join(format!("{first:02x}"));
+        let failed = |e| Error::io("cannot read", e).at(folder.display());
+        let entries = match fs::read_dir(&folder) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+            other => other.map_err(failed)?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            let file = entry.file_name();
+            let name = file.to_str().and_then(Name::from_file);
+            let Some(name) = name.filter(|name| name.digest.bytes()[0] == first) else {
+                continue; // not ours
+            };
+            match entry.metadata() {
+                Ok(file) if file.is_file() => each(name, file.len())?,
+                Ok(_) => {}
+                Err(e) if e.kind() == ErrorKind::NotFound => {} // moved meanwhile
+                Err(e) => return Err(failed(e)),
+            }
+        }
+        Ok(())
+    }
+
+    fn relocate(&self, name: &Name, from: Shelf, to: Shelf) -> Result<()> {
+        let (from, to) = (self.on(from, name), self.on(to, name));
+        let failed = |e: io::Error| match e.kind() {
+            ErrorKind::NotFound => Error::from(Kind::NotFound),
+            _ => Error::io("cannot move", e).at(from.display()),
+        };
+        match fs::rename(&from, &to) {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                make_folder(&to)?;
+                fs::rename(&from, &to).map_err(failed)?;
+            }
+            other => other.map_err(failed)?,
+        }
+        self.to_sync(&to).map(drop) // if it is still at the old place after a power cut, no harm is done
+    }
+
+    fn remove(&self, name: &Name, from: Shelf) -> Result<()> {
+        let path = self.on(from, name);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => {
+                Err(Error::io("cannot remove", e).at(path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn tidy(&self, batch: Batch) -> Result<()> {
+        let folder = self.root.join(Shelf::Fossils(batch).prefix());
+        let below = (0..=u8::MAX).map(|first| folder.join(format!("{first:02x}")));
+        // A folder that isn't empty stays.
+        below
+            .chain([folder.clone()])
+            .for_each(|folder| drop(fs::remove_dir(folder)));
+        let gone = |folder: &PathBuf| !folder.starts_with(self.root.join("fossils"));
+        let folders = self.folders.lock();
+        folders
+            .expect("internal error: a worker panicked")
+            .retain(gone);
+        Ok(())
+    }
+}
+
+fn make_folder(path: &Path) -> Result<()> {
     let folder = path.parent().expect("internal error: a name with a folder");
-    fs::create_dir_all(folder)
-        .map_err(|e| Error::io("cannot make folder", e).at(folder.display()))?;
+    let made = fs::create_dir_all(folder);
+    made.map_err(|e| Error::io("cannot make folder", e).at(folder.display()))
+}
+
+fn write(path: &Path, png: &[u8]) -> Result<()> {
+    make_folder(path)?;
     let mut output = Output::new(path)?;
     output.write_all(png).map_err(Error::output)?;
     output.place()
@@ -104,7 +246,7 @@ fn make_durable(path: &Path) -> Result<()> {
     synced.map_err(|e| Error::io("cannot make durable", e).at(path.display()))
 }
 
-/// Opens a regular file. Nothing else: a named pipe would keep us waiting.
+/// Opens a regular file and nothing else: a named pipe would block.
 fn open_file(path: &Path) -> io::Result<File> {
     let without_waiting = OFlags::NONBLOCK.bits().cast_signed();
     let file = File::options()
@@ -150,8 +292,8 @@ fn holds(file: &mut File, mut bytes: &[u8]) -> io::Result<bool> {
 fn has_digest(path: &Path, digest: &Digest) -> bool {
     let (mut png, mut pixels) = (Vec::new(), Vec::new());
     open_file(path).is_ok_and(|file| {
-        pictures::single(file, wire::MAX_LIMIT, &mut png).is_ok()
-            && wire::pixels::parse(&png, &mut pixels).is_ok()
+        container::single(file, wire::MAX_LIMIT, &mut png).is_ok()
+            && wire::carrier::pixels::parse(&png, &mut pixels).is_ok()
             && Digest::of(&pixels) == *digest
     })
 }

@@ -1,60 +1,44 @@
-//! An image host, described by a `ShareX` uploader file. The pictures' names are the URLs that the
-//! host answers with.
+//! An image host, described by a `ShareX` uploader file. The names of pictures are the URLs in the
+//! host's answers.
 
 use super::http::{Answer, Ask, Fault, Http};
 use super::sxcu::{self, Body, Links, Upload, Uploader};
-use super::{Comparison, Config, Store, compare};
+use super::{Config, Store};
 use crate::error::{Error, Kind, Result};
-use crate::key::{Digest, Key, Location};
-use crate::wire::pictures;
+use crate::key::{Digest, Key, Location, Name};
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::SystemTime;
 use ureq::http::Method;
 use url::Url;
 
-/// Which pictures are read back after they have been sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Verify {
-    /// Each.
-    All,
-    /// The first of a run, before the second is sent, and each that is larger than those before: a
-    /// host that shrinks or re-encodes is found out at once.
-    #[default]
-    First,
-    /// None.
-    None,
-}
-
-/// A host that is known without a file of the user's.
+/// A host that works without a file of the user.
 struct BuiltIn {
     name: &'static str,
     sxcu: &'static str,
     filename: Option<&'static str>,
 }
 
-/// What storagex 1.0 used.
+/// The host that storagex 1.0 used.
 const BUILT_IN: [BuiltIn; 1] = [BuiltIn {
     name: "baidu-shitu",
     sxcu: include_str!("baidu-shitu.sxcu"),
     filename: Some("test.png"),
 }];
 
-/// A host of pictures.
+/// An image host.
 ///
-/// A host gives every picture a name of its own, so one that is put twice may be there twice, and one
+/// A host names pictures itself, so a picture that is put twice may be there twice, and a picture
 /// whose acknowledgement was lost is put again.
 pub struct Host {
     http: Http,
     uploader: Uploader,
-    /// The name that all pictures are sent with, if not one of their own.
+    /// The name to send all pictures with, if not their own.
     filename: Option<&'static str>,
     config: Config,
-    /// What has come back as it was in this run, or the error of what hasn't.
-    proved: Mutex<Result<Proved>>,
     deletions: Option<Mutex<File>>,
 }
 
@@ -67,7 +51,7 @@ impl Host {
         Host::with(uploader, None, config)
     }
 
-    /// The host that is known by this name without a file.
+    /// The built-in host of this name.
     #[must_use]
     pub fn built_in(name: &str, config: &Config) -> Option<Result<Self>> {
         let known = BUILT_IN.iter().find(|known| known.name == name)?;
@@ -75,19 +59,22 @@ impl Host {
         Some(uploader.and_then(|uploader| Host::with(uploader, known.filename, config)))
     }
 
-    fn with(uploader: Uploader, filename: Option<&'static str>, config: &Config) -> Result<Self> {
+    pub(super) fn with(
+        uploader: Uploader,
+        filename: Option<&'static str>,
+        config: &Config,
+    ) -> Result<Self> {
         let deletions = config.deletions.as_deref().map(open_secret).transpose()?;
         Ok(Host {
             http: Http::new(config)?,
             uploader,
             filename,
             config: config.clone(),
-            proved: Mutex::new(Ok(Proved::default())),
             deletions: deletions.map(Mutex::new),
         })
     }
 
-    /// Sends a picture; gives where it is.
+    /// Sends a picture, and returns its location.
     fn send(&self, digest: &Digest, png: &[u8]) -> Result<Links> {
         let own = format!("{}.png", &digest.to_string()[..16]);
         let filename = self.filename.unwrap_or(&own);
@@ -107,7 +94,7 @@ impl Host {
             {
                 headers.push(("content-type", content_type));
             }
-            let bad = |_| Fault::lasting(Kind::Store("RequestURL that is no URL".into()));
+            let bad = |_| Fault::lasting(Kind::Store("RequestURL that isn't a URL".into()));
             let method = Method::from_bytes(request.method.as_bytes());
             let url = Url::parse(&request.url).map_err(bad)?;
             let ask = Ask {
@@ -122,9 +109,12 @@ impl Host {
         })
     }
 
-    /// What an answer says of where the picture is.
+    /// The location of the picture, from an answer.
     fn links(&self, upload: &Upload, answer: &mut Answer) -> std::result::Result<Links, Fault> {
-        let text = answer.text()?;
+        let text = match self.uploader.reads_body() || !answer.status.is_success() {
+            true => answer.text()?,
+            false => String::new(),
+        };
         let header = |(name, value): (&ureq::http::HeaderName, &ureq::http::HeaderValue)| {
             let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
             (name.to_string(), value)
@@ -143,14 +133,6 @@ impl Host {
         Err(answer.refused(&complaint.unwrap_or_default()))
     }
 
-    /// Checks that what comes back has the pixels of what was sent.
-    fn prove(&self, location: &Location, digest: &Digest, sent: &[u8]) -> Result<()> {
-        match compare(self, location, digest, sent)? {
-            Comparison::SameBytes | Comparison::SamePixels => Ok(()),
-            Comparison::Changed(what) => Err(Kind::Host(what).into()),
-        }
-    }
-
     fn remember(&self, key: &Key, links: &Links) -> Result<()> {
         let (Some(file), Some(url)) = (&self.deletions, &links.deletion) else {
             return Ok(());
@@ -160,7 +142,7 @@ impl Host {
         written.map_err(|e| Error::io("cannot write the file of deletions", e))
     }
 
-    fn put_one(&self, digest: &Digest, png: &[u8], prove: bool) -> Result<Location> {
+    fn put_one(&self, digest: &Digest, png: &[u8]) -> Result<Location> {
         let links = self.send(digest, png)?;
         let bad = |e| Error::from(Kind::Host("a URL of the host".into())).because(e);
         let url = Url::parse(&links.url).map_err(bad)?;
@@ -170,41 +152,25 @@ impl Host {
             digest: *digest,
         };
         self.remember(&key, &links)?;
-        if prove {
-            self.prove(&location, digest, png)
-                .map_err(|e| e.at(&location))?;
-        }
+        self.http.uploaded(&location, png.len());
         Ok(location)
     }
 }
 
-/// The largest that has come back.
-#[derive(Default)]
-struct Proved {
-    width: u32,
-    height: u32,
-    bytes: usize,
-}
-
-impl Proved {
-    fn covers(&self, png: &[u8]) -> bool {
-        let size = pictures::size(png);
-        size.width <= self.width && size.height <= self.height && png.len() <= self.bytes
-    }
-
-    fn add(&mut self, png: &[u8]) {
-        let size = pictures::size(png);
-        self.width = self.width.max(size.width);
-        self.height = self.height.max(size.height);
-        self.bytes = self.bytes.max(png.len());
-    }
-}
-
-/// A file that only its owner reads, to write at its end.
+/// Opens a file that only its owner can read, to append to it.
 fn open_secret(path: &Path) -> Result<File> {
-    let mut options = File::options();
-    let opened = options.append(true).create(true).mode(0o600).open(path);
-    opened.map_err(|e| Error::io("cannot write", e).at(path.display()))
+    let failed = |e| Error::io("cannot write", e).at(path.display());
+    loop {
+        let mut options = File::options();
+        let opened = options.append(true).create(true).mode(0o600).open(path);
+        let file = opened.map_err(failed)?;
+        // Waits for a prune, which puts another file in its place.
+        file.lock_shared().map_err(failed)?;
+        let (own, there) = (file.metadata().map_err(failed)?, std::fs::metadata(path));
+        if there.is_ok_and(|there| there.ino() == own.ino()) || !own.is_file() {
+            return Ok(file);
+        }
+    }
 }
 
 /// Content type and body of an upload.
@@ -238,39 +204,75 @@ fn body(body: &Body, filename: &str, digest: &Digest, png: &[u8]) -> (String, Ve
 }
 
 impl Host {
-    /// Puts a picture, and proves it if it is larger than what has been proved. That lock is held
-    /// meanwhile, so that no other is sent before.
-    fn put_proved(&self, digest: &Digest, png: &[u8]) -> Result<Location> {
-        let mut proved = self
-            .proved
-            .lock()
-            .expect("internal error: a worker panicked");
-        match &mut *proved {
-            Err(e) => Err(e.again()),
-            Ok(so_far) if so_far.covers(png) => {
-                drop(proved);
-                self.put_one(digest, png, false)
-            }
-            Ok(so_far) => {
-                let done = self.put_one(digest, png, true);
-                match &done {
-                    Ok(_) => so_far.add(png),
-                    Err(e) => *proved = Err(e.again()),
-                }
-                done
-            }
-        }
+    /// The headers of the uploader file that are also needed to read from the same host: some hosts
+    /// check Referer or User-Agent.
+    fn headers_for(&self, url: &Url) -> Vec<(String, String)> {
+        let upload = Upload {
+            filename: "",
+            set: &self.config.set,
+            random: &|_| 0,
+        };
+        let Ok(request) = self.uploader.request(&upload) else {
+            return Vec::new();
+        };
+        let is_same = Url::parse(&request.url).is_ok_and(|own| own.origin() == url.origin());
+        let of_body = |name: &str| name.to_ascii_lowercase().starts_with("content-");
+        let headers = request.headers.into_iter();
+        headers
+            .filter(|(name, _)| is_same && !of_body(name))
+            .collect()
     }
 }
 
 impl Store for Host {
-    fn put(&self, digest: &Digest, png: &[u8]) -> Result<Location> {
-        let done = match self.config.verify {
-            Verify::None => self.put_one(digest, png, false),
-            Verify::All => self.put_one(digest, png, true),
-            Verify::First => self.put_proved(digest, png),
+    fn put(&self, name: &Name, png: &[u8]) -> Result<Location> {
+        self.put_one(&name.digest, png)
+    }
+
+    fn named(&self, error: Error) -> Error {
+        error.at(format_args!("image host '{}'", self.uploader.name()))
+    }
+
+    /// As a browser does it: the host answers with a page that says so, or leads to one.
+    fn delete(&self, url: &str) -> Result<()> {
+        let bad = |_| Error::from(Kind::Host("a URL that deletes, and is none".into()));
+        let url = Url::parse(url).map_err(bad)?;
+        let own = self.headers_for(&url);
+        let headers: Vec<(&str, String)> =
+            own.iter().map(|(n, v)| (n.as_str(), v.clone())).collect();
+        self.http.retry(|| {
+            let answer = self.http.exchange(&Ask {
+                method: Method::GET,
+                url: url.clone(),
+                headers: &headers,
+                secret: None,
+                body: &[],
+            })?;
+            let fault = answer.refused("");
+            match answer.status.is_success() || fault.is_not_found() {
+                true => Ok(()),
+                false => Err(fault),
+            }
+        })
+    }
+
+    fn id(&self) -> Result<String> {
+        let upload = Upload {
+            filename: "",
+            set: &self.config.set,
+            random: &|_| 0,
         };
-        done.map_err(|e| e.at(format_args!("image host '{}'", self.uploader.name())))
+        let url = Url::parse(&self.uploader.request(&upload)?.url);
+        let bad = |_| Kind::Store("RequestURL that is no URL".into());
+        Ok(url.map_err(bad)?.origin().ascii_serialization())
+    }
+
+    fn replace(&self, name: &Name, png: &[u8]) -> Result<Location> {
+        self.put(name, png)
+    }
+
+    fn locate(&self, _name: &Name) -> Option<Location> {
+        None
     }
 
     fn sync(&self) -> Result<()> {
@@ -282,16 +284,20 @@ impl Store for Host {
         location: &Location,
         read: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
     ) -> Result<()> {
-        // Without a login: none of those that are configured is known to be for this host.
+        // With no login except the one in the file: the configured logins may be for other hosts.
         let url = location.url();
+        let own = self.headers_for(&url);
+        let headers: Vec<(&str, String)> =
+            own.iter().map(|(n, v)| (n.as_str(), v.clone())).collect();
         let ask = || Ask {
             method: Method::GET,
             url: url.clone(),
-            headers: &[],
+            headers: &headers,
             secret: None,
             body: &[],
         };
-        let refused = |answer: &mut Answer| answer.refused("");
+        let is_recent = self.http.is_recent(location);
+        let refused = |answer: &mut Answer| answer.refused("").premature(is_recent);
         self.http.get(ask, refused, read)
     }
 

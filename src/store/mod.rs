@@ -6,24 +6,39 @@
 mod aws;
 mod comparison;
 mod config;
+mod difference;
 mod dir;
+mod fetch;
+mod gate;
 mod host;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod http;
 mod netrc;
+mod proof;
+mod proxy;
+mod prunes;
 mod route;
 mod s3;
 pub mod sxcu;
+mod tls;
+mod tones;
+mod verified;
 mod web;
 
 pub use comparison::{Comparison, compare};
 pub use config::{Config, RateLimit, Retry, Timeouts};
 pub use dir::Dir;
-pub use host::{Host, Verify};
+pub(crate) use fetch::{Fetched, fetch, fetch_key};
+pub use host::Host;
+pub use prunes::{Batch, Prunable, Record, Shelf};
+pub(crate) use prunes::{batches, fossil};
 pub use s3::S3;
+pub use verified::{Verified, Verify};
 pub use web::Web;
 
 use crate::error::{Error, Kind, Result};
-use crate::key::{Digest, Location};
+use crate::key::{Digest, Location, Name};
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -35,19 +50,131 @@ use std::time::SystemTime;
 ///
 /// What every store promises:
 ///
-/// - When `put` returns, the picture is there whole; before, it is there whole or not at all, whatever
-///   is interrupted. (A plain web server may show a part of it meanwhile: see [`Web`].)
-/// - Putting one twice, even at once, is as good as putting it once.
-/// - What is missing is [`Kind::NotFound`], never an empty body.
+/// - When `put` returns, the picture is there whole; before that, it is there whole or not at all,
+///   whatever is interrupted. (A plain web server may show a part of it meanwhile: see [`Web`].)
+/// - Putting a picture twice, even at the same time, is as good as putting it once.
+/// - A missing picture is [`Kind::NotFound`], never an empty body.
+///
+/// # A store of one's own
+///
+/// [`own`](field@Config::own) of [`Config`] names it, for putting and for getting. This one keeps pictures in memory:
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::io::{Cursor, Read};
+/// use std::sync::{Arc, Mutex};
+/// use std::time::SystemTime;
+/// use storagex::key::{Location, Name};
+/// use storagex::store::{Config, Store};
+/// use storagex::{Kind, Result, get, put, store};
+///
+/// #[derive(Default)]
+/// struct Memory(Mutex<HashMap<String, Vec<u8>>>);
+///
+/// impl Store for Memory {
+///     fn put(&self, name: &Name, png: &[u8]) -> Result<Location> {
+///         self.replace(name, png)
+///     }
+///
+///     fn replace(&self, name: &Name, png: &[u8]) -> Result<Location> {
+///         let location: Location = format!("s3://memory/{name}").parse()?;
+///         self.0.lock().unwrap().insert(location.to_string(), png.to_vec());
+///         Ok(location)
+///     }
+///
+///     fn locate(&self, name: &Name) -> Option<Location> {
+///         format!("s3://memory/{name}").parse().ok()
+///     }
+///
+///     fn sync(&self) -> Result<()> {
+///         Ok(())
+///     }
+///
+///     fn get(&self, at: &Location, read: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
+///         let png = self.0.lock().unwrap().get(&at.to_string()).cloned();
+///         read(&mut Cursor::new(png.ok_or(Kind::NotFound)?))
+///     }
+///
+///     fn made(&self, _: &Location) -> Result<Option<SystemTime>> {
+///         Ok(None)
+///     }
+/// }
+///
+/// let memory: Arc<dyn Store> = Arc::new(Memory::default());
+/// let config = Config { own: vec![("s3://memory".into(), memory)], ..Default::default() };
+/// # let mut frames = Vec::new();
+/// # storagex::encode(Cursor::new(b"hello"), &mut frames, &Default::default())?;
+/// # let expected = frames.clone();
+/// # let frames = Cursor::new(frames);
+/// let store = store::open("s3://memory".as_ref(), &config)?;
+/// let key = put(frames, &[store], &put::Options::default())?.keys;
+///
+/// let options = get::Options { store: config, ..Default::default() };
+/// let mut frames = Vec::new();
+/// get(&key, &mut frames, &options)?;
+/// # assert_eq!(frames, expected);
+/// # Ok::<(), storagex::Error>(())
+/// ```
 pub trait Store: Send + Sync {
-    /// Keeps a picture, which is a whole PNG whose pixels have this digest; gives where it is.
+    /// Keeps a picture, a whole PNG, and returns its location. The store uses this name, unless it
+    /// names pictures itself.
     ///
-    /// One that is there already is not written again, if it is good.
+    /// A good picture that is already there is not written again.
     ///
     /// # Errors
     ///
-    /// [`Kind::Io`] and whatever the store refuses; then it isn't there, or it is there whole.
-    fn put(&self, digest: &Digest, png: &[u8]) -> Result<Location>;
+    /// [`Kind::Io`] and all refusals of the store; then the picture is there whole or not at all.
+    fn put(&self, name: &Name, png: &[u8]) -> Result<Location>;
+
+    /// As [`put`](Store::put), but replaces a picture that is already there: it was found to be
+    /// damaged.
+    ///
+    /// # Errors
+    ///
+    /// As `put`.
+    fn replace(&self, name: &Name, png: &[u8]) -> Result<Location>;
+
+    /// The location of a picture of this name, if the store has it. None if the store names its
+    /// pictures itself, as image hosts do.
+    fn locate(&self, name: &Name) -> Option<Location>;
+
+    /// What a journal calls this store: the location of the folder of its pictures, or the origin of
+    /// an image host. Has no spaces.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Usage`] where it has no name; those of an uploader file.
+    fn id(&self) -> Result<String> {
+        let name = Name::from(Digest::of(b""));
+        let place = self.locate(&name);
+        let store = place.as_ref().and_then(|place| place.store_of(&name));
+        let nameless = || Kind::Usage("a journal of a store without a name".into()).into();
+        store.map(str::to_owned).ok_or_else(nameless)
+    }
+
+    /// Whether a picture that is known to be at `location` can still be there, as far as the store
+    /// can tell without a request; if it can, it is durable after [`sync`](Store::sync).
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Io`].
+    fn still_has(&self, _location: &Location) -> Result<bool> {
+        Ok(true)
+    }
+
+    /// Calls the URL that deletes a picture of an image host; one that is gone already is deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Usage`] where the store is none, [`Kind::Io`] and whatever the host refuses.
+    fn delete(&self, _url: &str) -> Result<()> {
+        Err(Kind::Usage("a URL that deletes a picture, expected an image host".into()).into())
+    }
+
+    /// What lists, moves and removes its pictures. None where the store can't be pruned.
+    fn prunable(&self) -> Option<&dyn Prunable> {
+        None
+    }
 
     /// Waits until everything that has been put is durable: it outlives a power cut.
     ///
@@ -56,18 +183,23 @@ pub trait Store: Send + Sync {
     /// [`Kind::Io`].
     fn sync(&self) -> Result<()>;
 
-    /// Gives `read` the bytes of the picture at `location`. Nothing is known about what comes, nor
-    /// how much: `read` checks it. Where it fails, and another transfer may mend that, it is given
-    /// the bytes anew.
+    /// Passes the bytes of the picture at `location` to `read`. They can be anything, of any
+    /// length: `read` checks them. If `read` fails and another transfer may fix that, it gets the
+    /// bytes anew.
     ///
     /// # Errors
     ///
-    /// [`Kind::NotFound`]; [`Kind::Io`] and whatever the store refuses; those of `read`.
+    /// [`Kind::NotFound`]; [`Kind::Io`] and all refusals of the store; those of `read`.
     fn get(
         &self,
         location: &Location,
         read: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
     ) -> Result<()>;
+
+    /// The same error, with the name of the store if locations don't show it.
+    fn named(&self, error: Error) -> Error {
+        error
+    }
 
     /// When the picture at `location` was put, if the store knows.
     ///
@@ -82,44 +214,55 @@ const KNOWN: &str =
     "file:DIR, a path with a slash, s3://BUCKET, http:// or https://, host:NAME or FILE.sxcu";
 
 /// Opens the store that a user names: `file:DIR`, a `file://` URL, or a path with a slash;
-/// `s3://BUCKET` or `s3://BUCKET/PREFIX`; `http://` or `https://` and a folder, with its slash;
-/// a path that ends in `.sxcu`, or `host:NAME` for one in `$XDG_CONFIG_HOME/storagex/hosts`, or else
-/// for one that is built in.
+/// `s3://BUCKET` or `s3://BUCKET/PREFIX`; `http://` or `https://` and a folder, with a slash at its
+/// end; a path that ends in `.sxcu`, or `host:NAME` for a file in
+/// `$XDG_CONFIG_HOME/storagex/hosts`, or else for a built-in host.
 ///
 /// # Errors
 ///
 /// [`Kind::Store`] for anything else: an unknown scheme is never taken for a path.
 pub fn open(name: &OsStr, config: &Config) -> Result<Arc<dyn Store>> {
+    let store = open_plain(name, config)?;
+    Ok(Arc::new(Verified::new(store, config.verify)))
+}
+
+fn open_plain(name: &OsStr, config: &Config) -> Result<Arc<dyn Store>> {
     let text = name.to_string_lossy();
+    if let Some(own) = config.own(&text) {
+        return Ok(own);
+    }
     let unknown = |what: String| Err(Kind::Store(format!("{what}, expected {KNOWN}")).into());
     match text.split_once(':') {
         Some(("host", name)) => open_host(name, config),
         _ if text.ends_with(".sxcu") => Ok(Arc::new(Host::new(Path::new(name), config)?)),
         Some(("file", path)) if path.starts_with("//") => {
             let bad = |e: Error| Error::from(Kind::Store("store".into())).because(e);
-            open_dir(&text.parse::<Location>().map_err(bad)?.path())
+            open_dir(&text.parse::<Location>().map_err(bad)?.path(), config)
         }
         Some(("file", "")) => unknown("store 'file:' without a folder".into()),
         Some(("file", _)) => {
             let path = &name.as_bytes()["file:".len()..];
-            open_dir(Path::new(OsStr::from_bytes(path)))
+            open_dir(Path::new(OsStr::from_bytes(path)), config)
         }
         Some(("s3", path)) if path.starts_with("//") => open_s3(&path[2..], config),
         Some(("http" | "https", path)) if path.starts_with("//") => open_web(&text, config),
         Some((scheme, _)) if !scheme.contains(['/', '.']) => {
             unknown(format!("store of unknown scheme '{scheme}:'"))
         }
-        _ if text.contains('/') => open_dir(Path::new(name)),
+        _ if text.contains('/') => open_dir(Path::new(name), config),
         _ => unknown(format!("store '{text}'")),
     }
 }
 
-/// The store that keeps what is at `location`, to read from.
+/// The store of the picture at `location`, to read from.
 ///
 /// # Errors
 ///
-/// [`Kind::Store`] where it isn't configured.
+/// [`Kind::Store`] if it isn't configured.
 pub fn at(location: &Location, config: &Config) -> Result<Arc<dyn Store>> {
+    if let Some(own) = config.own(&location.to_string()) {
+        return Ok(own);
+    }
     Ok(match location.scheme() {
         "file" => Arc::new(Dir::reader()),
         "s3" => Arc::new(S3::new(location.bucket(), "", config)?),
@@ -127,8 +270,8 @@ pub fn at(location: &Location, config: &Config) -> Result<Arc<dyn Store>> {
     })
 }
 
-fn open_dir(path: &Path) -> Result<Arc<dyn Store>> {
-    Ok(Arc::new(Dir::new(path)?))
+fn open_dir(path: &Path, config: &Config) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(Dir::new(path)?.counting(config.progress.clone())))
 }
 
 fn open_s3(path: &str, config: &Config) -> Result<Arc<dyn Store>> {
@@ -158,7 +301,8 @@ fn open_web(url: &str, config: &Config) -> Result<Arc<dyn Store>> {
     let bad = |e: Error| Error::from(Kind::Store("store".into())).because(e);
     let location: Location = url.parse().map_err(bad)?;
     if !location.to_string().ends_with('/') {
-        let what = format!("store {location}, expected a folder with its slash: {location}/");
+        let what =
+            format!("store {location}, expected a folder with a slash at its end: {location}/");
         return Err(Kind::Store(what).into());
     }
     Ok(Arc::new(Web::new(location.url(), config)?))

@@ -1,6 +1,6 @@
 //! `~/.netrc`, as ftp(1) and curl(1) read it: logins and passwords of hosts.
 
-/// Login and password for a host; those of `default` where it has none of its own.
+/// Login and password for a host, or those of `default` if the host has none of its own.
 #[must_use]
 pub fn find(netrc: &str, host: &str) -> Option<(String, String)> {
     let mut words = netrc.split_whitespace();

@@ -1,10 +1,8 @@
-//! The way to a server, as the variables name it: proxies, and the certificates that are trusted.
+//! Proxies, as the variables name them.
 
 use super::Config;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use percent_encoding::percent_decode_str;
-use std::fs;
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Proxy, ProxyProtocol};
 use url::Url;
 
@@ -16,12 +14,12 @@ pub struct Proxies {
 }
 
 impl Proxies {
-    /// `HTTP_PROXY` and `HTTPS_PROXY`, or `ALL_PROXY` where that of a scheme isn't set; in lower case,
-    /// too. `NO_PROXY` names the hosts that are reached without.
+    /// `HTTP_PROXY` and `HTTPS_PROXY`, or `ALL_PROXY` for a scheme without its own; also in lower
+    /// case. `NO_PROXY` names the hosts to reach without a proxy.
     ///
     /// # Errors
     ///
-    /// [`Kind::Store`] where one is no URL of a proxy.
+    /// [`Kind::Store`] if one isn't the URL of a proxy.
     pub fn new(config: &Config) -> Result<Self> {
         let all = ["ALL_PROXY", "all_proxy"];
         Ok(Proxies {
@@ -30,12 +28,14 @@ impl Proxies {
         })
     }
 
-    /// The proxy for a URL.
-    pub fn of(&self, url: &Url) -> Option<Proxy> {
-        match url.scheme() {
-            "https" => self.https.clone(),
-            _ => self.http.clone(),
-        }
+    /// The proxy for a URL; none for a host that is reached without.
+    pub fn of(&self, url: &Url) -> Option<&Proxy> {
+        let proxy = match url.scheme() {
+            "https" => self.https.as_ref()?,
+            _ => self.http.as_ref()?,
+        };
+        let is_without = |uri| proxy.is_no_proxy(&uri);
+        (!url.as_str().parse().is_ok_and(is_without)).then_some(proxy)
     }
 }
 
@@ -45,8 +45,8 @@ fn first(config: &Config, own: &[&str], all: &[&str]) -> Result<Option<Proxy>> {
         return Ok(None);
     };
     let without = config.first(&["no_proxy", "NO_PROXY"]).unwrap_or_default();
-    // And not what it is, which may have a password.
-    let what = format!("{name} is no proxy, expected http://HOST:PORT or socks5://HOST:PORT");
+    // Not the value, which may contain a password.
+    let what = format!("{name} isn't a proxy, expected http://HOST:PORT or socks5://HOST:PORT");
     let proxy = proxy(value, without).ok_or(Kind::Store(what))?;
     Ok(Some(proxy))
 }
@@ -88,30 +88,6 @@ fn proxy(text: &str, without: &str) -> Option<Proxy> {
     builder.build().ok()
 }
 
-/// Whom to trust: the certificates in the file that `SSL_CERT_FILE` names (PEM), else Mozilla's.
-///
-/// # Errors
-///
-/// [`Kind::Io`], and [`Kind::Store`] where there is none in that file.
-pub fn trust(config: &Config) -> Result<TlsConfig> {
-    let Some(path) = config.variable("SSL_CERT_FILE") else {
-        return Ok(TlsConfig::default());
-    };
-    let pem = fs::read(path).map_err(|e| Error::io("cannot read", e).at(path))?;
-    let certificates: Vec<_> = parse_pem(&pem)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    if certificates.is_empty() {
-        let what = "no certificate, expected some in PEM: SSL_CERT_FILE names this file";
-        return Err(Error::from(Kind::Store(what.into())).at(path));
-    }
-    let roots = RootCerts::new_with_certs(&certificates);
-    Ok(TlsConfig::builder().root_certs(roots).build())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,11 +103,8 @@ mod tests {
 
     #[test]
     fn each_scheme_has_its_own_or_that_of_all() {
-        let port = |proxies: &Proxies, url: &str| {
-            proxies
-                .of(&Url::parse(url).unwrap())
-                .map(|proxy| proxy.port())
-        };
+        let port =
+            |proxies: &Proxies, url: &str| proxies.of(&Url::parse(url).unwrap()).map(Proxy::port);
         let both =
             proxies(&[("HTTP_PROXY", "http://a:1"), ("ALL_PROXY", "socks5h://b:2")]).unwrap();
         assert_eq!(port(&both, "http://x/"), Some(1));
@@ -168,7 +141,7 @@ mod tests {
     fn what_is_no_proxy_is_said_without_its_password() {
         for bad in ["ftp://me:secret@a:1", "http://", "socks5://me:secret@"] {
             let error = proxies(&[("HTTPS_PROXY", bad)]).unwrap_err().to_string();
-            assert!(error.starts_with("HTTPS_PROXY is no proxy"), "{error}");
+            assert!(error.starts_with("HTTPS_PROXY isn't a proxy"), "{error}");
             assert!(!error.contains("secret"), "{error}");
         }
     }

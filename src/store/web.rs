@@ -1,32 +1,39 @@
-//! A folder on a web server that takes PUT, as those of `WebDAV` do. Pictures are named after their
+//! A folder on a web server that accepts PUT, such as `WebDAV`. Pictures are named after their
 //! digests, `ab/abcd….png`. Reads any http or https URL.
 
-use super::http::{Answer, Ask, Fault, Http};
-use super::{Config, Store, netrc};
-use crate::error::{Error, Kind, Result};
-use crate::key::{Digest, Location};
+use super::http::{Answer, Ask, Fault, Found, Http};
+use super::proof::{Proof, Sent, not_kept};
+use super::prunes::{RECORD, read_text};
+use super::{Config, Prunable, Shelf, Store, netrc};
+use crate::error::{Error, Kind, Result, Service};
+use crate::key::{Location, Name};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use std::collections::HashSet;
 use std::io::Read;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 use ureq::http::Method;
 use url::Url;
 
 /// A folder on a web server.
 ///
-/// What is there counts only if its length is ours, and so it is looked at after an upload, too: there
-/// are servers that say 201 to an upload that was cut, and keep half of it. There are also servers
-/// that write in place, so that who reads a picture while it is being put sees a part of it.
+/// A picture counts as kept if its length is right and the server doesn't report a wrong MD5. This
+/// is also checked after each upload: some servers answer 201 to an upload that was cut short, and
+/// keep half of it. Some servers write in place, so a reader may see a part of a picture while it
+/// is being put.
 pub struct Web {
     http: Http,
-    /// The folder; of a store to read from, the URL that a key names.
+    /// The folder, or, for a store to read from, the URL that a key names.
     base: Url,
     /// The value of `Authorization` for the origin of `base`.
     secret: Option<String>,
-    /// The folders that have been made.
+    /// The folders that have been created.
     made: Mutex<HashSet<Url>>,
+    /// Whether the server accepts Content-MD5: until it says that it doesn't.
+    md5: AtomicBool,
+    proof: Proof,
 }
 
 impl Web {
@@ -34,10 +41,12 @@ impl Web {
     pub fn new(base: Url, config: &Config) -> Result<Self> {
         let secret = secret(&base, config)?;
         Ok(Web {
-            http: Http::new(config)?,
+            http: Http::new(config)?.of(Service::Web),
             base,
             secret,
             made: Mutex::default(),
+            md5: AtomicBool::new(true),
+            proof: Proof::default(),
         })
     }
 
@@ -58,22 +67,22 @@ impl Web {
         }
     }
 
-    /// The length of what is there; none if nothing is, or if the server doesn't say.
-    fn length(&self, url: &Url) -> std::result::Result<Option<u64>, Fault> {
-        let answer = self.http.exchange(&self.ask(Method::HEAD, url, &[], &[]))?;
-        match answer.status.as_u16() {
-            200 => Ok(answer.length()),
-            404 | 405 | 409 | 410 | 501 => Ok(None),
-            _ => Err(answer.refused("")),
-        }
+    /// Looks up a picture.
+    fn look(&self, url: &Url, sent: &Sent, doubt: bool) -> std::result::Result<Found, Fault> {
+        let ask = |method| self.ask(method, url, &[], &[]);
+        self.proof.look(&self.http, ask, sent, doubt)
     }
 
-    /// Puts a picture, and makes the folders above it where that fails for want of them.
-    fn upload(&self, url: &Url, png: &[u8]) -> std::result::Result<Answer, Fault> {
-        let headers = [("content-type", "image/png".to_owned())];
+    /// Puts a picture; if that fails because its folders don't exist, creates them.
+    fn upload(&self, url: &Url, sent: &Sent) -> std::result::Result<Answer, Fault> {
+        let mut headers = vec![("content-type", "image/png".to_owned())];
+        let with_md5 = self.md5.load(Ordering::Relaxed);
+        if with_md5 {
+            headers.push(("content-md5", sent.content_md5()));
+        }
         let put = || {
             self.http
-                .exchange(&self.ask(Method::PUT, url, &headers, png))
+                .exchange(&self.ask(Method::PUT, url, &headers, sent.png))
         };
         let first = put()?;
         match first.status.as_u16() {
@@ -81,12 +90,17 @@ impl Web {
                 self.make_folders(url)?;
                 put()
             }
+            // Some servers refuse unknown headers that begin with Content-.
+            501 if with_md5 => {
+                self.md5.store(false, Ordering::Relaxed);
+                Err(first.refused("").again())
+            }
             _ => Ok(first),
         }
     }
 
-    /// The folder of a picture and those above it, from the top down. What comes of it shows at the
-    /// next upload.
+    /// Creates the folder of a picture and those above it, from the top down. The next upload shows
+    /// whether that worked.
     fn make_folders(&self, url: &Url) -> std::result::Result<(), Fault> {
         let mkcol = Method::from_bytes(b"MKCOL").expect("internal error: a method");
         let mut folder = url.clone();
@@ -98,7 +112,7 @@ impl Web {
             folders.push(above.clone());
             folder = above;
         }
-        // Locked all the while: a server may refuse a folder whose parent another of us is making.
+        // Locked meanwhile: a server may refuse a folder while another thread creates its parent.
         let made = self.made.lock();
         let mut made = made.expect("internal error: a worker panicked");
         for folder in folders.into_iter().rev() {
@@ -118,17 +132,19 @@ impl Web {
         Ok(())
     }
 
-    /// Checks that what was answered to an upload is so.
-    fn check(&self, url: &Url, answer: &mut Answer, png: &[u8]) -> std::result::Result<(), Fault> {
+    /// Checks the claim in the answer to an upload.
+    fn check(&self, url: &Url, answer: &mut Answer, sent: &Sent) -> std::result::Result<(), Fault> {
         if !answer.status.is_success() {
             let said = answer.text()?;
             let is_text = !said.trim_start().starts_with('<');
-            return Err(answer.refused(if is_text { &said } else { "" }));
+            return Err(answer.refused_upload(if is_text { &said } else { "" }));
         }
-        let length = self.length(url)?;
-        if length == Some(png.len() as u64) {
-            return Ok(());
-        }
+        let doubt = self.proof.contradicts(sent, answer);
+        let found = match self.http.look_for(|| self.look(url, sent, doubt))? {
+            Found::Picture => return Ok(()),
+            Found::Nothing => "nothing".to_owned(),
+            Found::Other(found) => found,
+        };
         if let Some(elsewhere) = answer.header("location") {
             let other = answer
                 .url
@@ -140,31 +156,58 @@ impl Web {
                 return Err(Fault::lasting(Kind::Host(what)));
             }
         }
-        let (found, expected) = (
-            length.map_or("nothing".into(), |n| format!("{n} bytes")),
-            png.len(),
-        );
-        let what = format!("{found} where a picture was stored, expected {expected} bytes");
-        Err(Fault::transient(Kind::Host(what)))
+        Err(not_kept(&found, sent))
+    }
+}
+
+impl Web {
+    fn url(&self, name: &Name) -> Url {
+        let url = self.base.join(&name.to_string());
+        url.expect("internal error: a name that is no URL")
+    }
+
+    /// Sends a picture, unless `is_there` says that it is there.
+    fn store(
+        &self,
+        name: &Name,
+        png: &[u8],
+        is_there: impl Fn(&Url, &Sent) -> std::result::Result<bool, Fault>,
+    ) -> Result<Location> {
+        let url = self.url(name);
+        let location = Location::from_url(&url)?;
+        let sent = Sent::new(png);
+        let done = self.http.retry(|| {
+            if is_there(&url, &sent)? {
+                self.http.found();
+                return Ok(());
+            }
+            let mut answer = self.upload(&url, &sent)?;
+            self.check(&url, &mut answer, &sent)?;
+            self.http.uploaded(&location, png.len());
+            Ok(())
+        });
+        done.map_err(|e| e.at(&location))?;
+        Ok(location)
     }
 }
 
 impl Store for Web {
-    fn put(&self, digest: &Digest, png: &[u8]) -> Result<Location> {
-        let url = self
-            .base
-            .join(&digest.name())
-            .expect("internal error: a name that is no URL");
-        let location = Location::from_url(&url)?;
-        let done = self.http.retry(|| {
-            if self.length(&url)? == Some(png.len() as u64) {
-                return Ok(());
-            }
-            let mut answer = self.upload(&url, png)?;
-            self.check(&url, &mut answer, png)
-        });
-        done.map_err(|e| e.at(&location))?;
-        Ok(location)
+    fn put(&self, name: &Name, png: &[u8]) -> Result<Location> {
+        self.store(name, png, |url, sent| {
+            Ok(self.look(url, sent, false)? == Found::Picture)
+        })
+    }
+
+    fn replace(&self, name: &Name, png: &[u8]) -> Result<Location> {
+        self.store(name, png, |_, _| Ok(false))
+    }
+
+    fn locate(&self, name: &Name) -> Option<Location> {
+        Location::from_url(&self.url(name)).ok()
+    }
+
+    fn prunable(&self) -> Option<&dyn Prunable> {
+        Some(self)
     }
 
     fn sync(&self) -> Result<()> {
@@ -177,23 +220,187 @@ impl Store for Web {
         read: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
     ) -> Result<()> {
         let url = location.url();
-        let refused = |answer: &mut Answer| answer.refused("");
+        let is_recent = || self.http.is_recent(location);
+        let refused = |answer: &mut Answer| answer.refused("").premature(is_recent());
         self.http
             .get(|| self.ask(Method::GET, &url, &[], &[]), refused, read)
     }
 
     fn made(&self, location: &Location) -> Result<Option<SystemTime>> {
         let url = location.url();
-        let ask = self.ask(Method::HEAD, &url, &[], &[]);
-        self.http.retry(|| match self.http.exchange(&ask)? {
-            answer if answer.status.is_success() => Ok(answer.changed()),
-            answer => Err(answer.refused("")),
+        let ask = |method| self.http.exchange(&self.ask(method, &url, &[], &[]));
+        self.http.retry(|| {
+            let answer = match ask(Method::HEAD)? {
+                refused if matches!(refused.status.as_u16(), 405 | 501) => ask(Method::GET)?,
+                answer => answer,
+            };
+            match answer.status.is_success() {
+                true => Ok(answer.changed()),
+                false => Err(answer.refused("")),
+            }
         })
     }
 }
 
-/// The value of `Authorization` for a host: a token, or a user and a password, of the variables or
-/// of netrc.
+impl Web {
+    fn below(&self, path: &str) -> Url {
+        let url = self.base.join(path);
+        url.expect("internal error: a name that is no URL")
+    }
+
+    fn on(&self, shelf: Shelf, name: &Name) -> Url {
+        self.below(&format!("{}{name}", shelf.prefix()))
+    }
+
+    /// A request that changes something at a URL. Makes the folders above `made_for` where it fails for
+    /// want of them.
+    fn change(
+        &self,
+        method: &Method,
+        url: &Url,
+        headers: &[(&str, String)],
+        body: &[u8],
+        made_for: &Url,
+    ) -> std::result::Result<(), Fault> {
+        let ask = || {
+            self.http
+                .exchange(&self.ask(method.clone(), url, headers, body))
+        };
+        let mut answer = ask()?;
+        if matches!(answer.status.as_u16(), 403 | 404 | 405 | 409 | 500) {
+            self.make_folders(made_for)?;
+            answer = ask()?;
+        }
+        match answer.status.is_success() {
+            true => Ok(()),
+            false => Err(answer.refused("")),
+        }
+    }
+}
+
+/// A request for the lengths of all that is in a folder.
+const PROPFIND: &str = "<?xml version=\"1.0\"?><propfind xmlns=\"DAV:\"><prop>\
+    <getcontentlength/><resourcetype/></prop></propfind>";
+
+impl Prunable for Web {
+    fn record(&self) -> Result<Option<String>> {
+        let place = Location::from_url(&self.below(RECORD))?;
+        let mut text = String::new();
+        let read = self.get(&place, &mut |from| {
+            text = read_text(from)?;
+            Ok(())
+        });
+        match read.as_ref().map_err(Error::kind) {
+            Ok(()) => Ok(Some(text)),
+            Err(
+                Kind::NotFound
+                | Kind::Refused {
+                    status: 403 | 405, ..
+                },
+            ) => Ok(None),
+            Err(_) => read.map(|()| None).map_err(|e| e.at(place)),
+        }
+    }
+
+    fn set_record(&self, text: &str) -> Result<()> {
+        let url = self.below(RECORD);
+        let headers = [("content-type", "text/plain".to_owned())];
+        let put = || self.change(&Method::PUT, &url, &headers, text.as_bytes(), &url);
+        self.http.retry(put).map_err(|e| e.at(RECORD))
+    }
+
+    fn list(
+        &self,
+        shelf: Shelf,
+        first: u8,
+        each: &mut dyn FnMut(Name, u64) -> Result<()>,
+    ) -> Result<()> {
+        let url = self.below(&format!("{}{first:02x}/", shelf.prefix()));
+        let propfind = Method::from_bytes(b"PROPFIND").expect("internal error: a method");
+        let headers = [
+            ("depth", "1".to_owned()),
+            ("content-type", "application/xml".to_owned()),
+        ];
+        let asked = self.http.retry(|| {
+            let ask = self.ask(propfind.clone(), &url, &headers, PROPFIND.as_bytes());
+            let mut answer = self.http.exchange(&ask)?;
+            match answer.status.as_u16() {
+                207 => answer.text().map(Some),
+                404 => Ok(None),
+                _ => Err(answer.refused("")),
+            }
+        });
+        let at = |e: Error| e.at(&url);
+        let Some(xml) = asked.map_err(at)? else {
+            return Ok(()); // no folder, no pictures
+        };
+        for (file, bytes) in files(&xml).map_err(at)? {
+            let name = Name::from_file(&file).filter(|name| name.digest.bytes()[0] == first);
+            if let Some(name) = name {
+                each(name, bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn relocate(&self, name: &Name, from: Shelf, to: Shelf) -> Result<()> {
+        let (from, to) = (self.on(from, name), self.on(to, name));
+        let headers = [
+            ("destination", to.to_string()),
+            ("overwrite", "T".to_owned()),
+        ];
+        let method = Method::from_bytes(b"MOVE").expect("internal error: a method");
+        let moved = self
+            .http
+            .retry(|| self.change(&method, &from, &headers, &[], &to));
+        moved.map_err(|e| match e.kind() {
+            Kind::NotFound => e,
+            _ => e.at(&from),
+        })
+    }
+
+    fn remove(&self, name: &Name, from: Shelf) -> Result<()> {
+        let url = self.on(from, name);
+        let removed = self.http.retry(|| {
+            let ask = self.ask(Method::DELETE, &url, &[], &[]);
+            match self.http.exchange(&ask)? {
+                answer if answer.status.is_success() => Ok(()),
+                answer => match answer.refused("") {
+                    fault if fault.is_not_found() => Ok(()),
+                    fault => Err(fault),
+                },
+            }
+        });
+        removed.map_err(|e| e.at(&url))
+    }
+}
+
+/// The names and lengths of the files that an answer to PROPFIND lists.
+fn files(xml: &str) -> Result<Vec<(String, u64)>> {
+    let document = roxmltree::Document::parse(xml).map_err(|e| {
+        let what = Kind::Host("a list of a folder that can't be read".into());
+        Error::from(what).because(e.to_string())
+    })?;
+    let is = |node: &roxmltree::Node, name: &str| node.tag_name().name() == name;
+    let all = document.descendants();
+    let responses = all.filter(|node| is(node, "response"));
+    let file = |response: roxmltree::Node| {
+        let text = |name: &str| {
+            let found = response.descendants().find(|node| is(node, name))?;
+            found.text().map(str::trim)
+        };
+        if response.descendants().any(|node| is(&node, "collection")) {
+            return None;
+        }
+        let name = text("href")?.rsplit('/').next()?;
+        let length = text("getcontentlength").and_then(|length| length.parse().ok());
+        Some((name.to_owned(), length.unwrap_or_default()))
+    };
+    Ok(responses.filter_map(file).collect())
+}
+
+/// The value of `Authorization` for a host: a token, or a user and a password, from the variables
+/// or from netrc.
 fn secret(url: &Url, config: &Config) -> Result<Option<String>> {
     if let Some(token) = config.variable("SX_HTTP_TOKEN") {
         return Ok(Some(format!("Bearer {token}")));

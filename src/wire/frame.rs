@@ -1,20 +1,32 @@
-//! Header, payload, padding and trailer in pixel bytes: "THE FRAME" in storagex(5).
+//! Lays out header, payload, padding and trailer in pixel bytes: "THE FRAME" in storagex(5).
 
 use crate::error::{Error, Kind, Result};
 use crc32fast::Hasher;
 use std::fmt;
+use std::ops::Range;
 
-/// Bytes before the payload: its length.
+/// Size of the header, the length of the payload.
 pub const HEADER: usize = 4;
-/// Bytes after the padding.
+/// Size of the trailer.
 pub const TRAILER: usize = 32;
-/// Bytes that are worked on at once, so that they are in the cache the second time.
+/// Bytes of a trailer that a seal covers: up to the offset.
+pub const HEAD: usize = 20;
+/// Bytes that a sealed payload begins with.
+pub const NONCE: usize = 12;
+/// Bytes that a sealed payload ends with.
+pub const TAG: usize = 16;
+/// Bytes that a seal adds to a payload.
+pub const SEAL: usize = NONCE + TAG;
+/// Bytes that follow the payload of the last frame, under the seal.
+pub const CHAIN: usize = 32;
+/// Bytes to work on at once, so that they are still in the cache the second time.
 const PIECE: usize = 1 << 14;
 
 const MAGIC: &[u8; 4] = b"SXFR";
 const VERSION: u8 = 2;
 const LAST: u8 = 1;
 const POSITIONED: u8 = 2;
+const SEALED: u8 = 4;
 
 /// What a frame carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,9 +36,11 @@ pub enum FrameKind {
     Data = 0,
     /// An index.
     Index = 1,
+    /// Parity of a group of data frames.
+    Parity = 2,
 }
 
-/// How the payload is packed.
+/// How the payload is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Codec {
@@ -36,10 +50,10 @@ pub enum Codec {
     Zstd = 1,
 }
 
-/// Where a frame's bytes belong in their stream.
+/// The place of a frame in its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// Said by the order of the frames alone.
+    /// Given only by the order of the frames.
     Anywhere,
     /// At this offset; not the last one.
     At(u64),
@@ -54,17 +68,66 @@ pub enum Place {
     },
 }
 
-/// What the trailer of a frame says.
+/// The trailer of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trailer {
     /// Data or index.
     pub kind: FrameKind,
-    /// How the payload is packed.
+    /// How the payload is encoded.
     pub codec: Codec,
-    /// Where it belongs. An index frame is [`Place::Anywhere`].
+    /// The place in its stream. An index frame is [`Place::Anywhere`].
     pub place: Place,
-    /// Bytes of the payload once the codec is undone.
+    /// Bytes of the payload once seal and codec are undone.
     pub raw_length: u32,
+    /// For a sealed frame, the check of its secret: see [`seal`](super::seal).
+    pub sealed: Option<u32>,
+}
+
+impl Trailer {
+    /// What a seal covers of it: the first [`HEAD`] bytes.
+    #[must_use]
+    pub fn head(&self) -> [u8; HEAD] {
+        let (mut flags, offset) = match self.place {
+            Place::Anywhere => (0, 0),
+            Place::At(offset) => (POSITIONED, offset),
+            Place::Last {
+                offset, positioned, ..
+            } => (LAST | if positioned { POSITIONED } else { 0 }, offset),
+        };
+        flags |= if self.sealed.is_some() { SEALED } else { 0 };
+        let mut bytes = [0; HEAD];
+        bytes[..4].copy_from_slice(MAGIC);
+        bytes[4..8].copy_from_slice(&[VERSION, self.kind as u8, self.codec as u8, flags]);
+        bytes[8..12].copy_from_slice(&self.raw_length.to_le_bytes());
+        bytes[12..].copy_from_slice(&offset.to_le_bytes());
+        bytes
+    }
+
+    /// Whether it ends its stream.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        matches!(self.place, Place::Last { .. })
+    }
+
+    /// The bytes of a payload of `length` bytes that the codec has made: all of them, or those that are
+    /// under the seal.
+    #[must_use]
+    pub fn packed(&self, length: usize) -> Range<usize> {
+        match self.sealed {
+            None => 0..length,
+            Some(_) => NONCE..length - self.added() + NONCE,
+        }
+    }
+
+    /// Bytes that a seal adds to the payload.
+    #[must_use]
+    pub fn added(&self) -> usize {
+        match (self.sealed, self.is_last()) {
+            (None, _) => 0,
+            (Some(_), false) => SEAL,
+            (Some(_), true) => SEAL + CHAIN,
+        }
+    }
 }
 
 /// Width and height of a picture, in pixels.
@@ -83,7 +146,7 @@ impl Size {
         height: 768,
     };
 
-    /// Bytes of the pixels, 3 each. Doesn't overflow: it saturates.
+    /// Number of pixel bytes, 3 for each pixel; saturates.
     #[must_use]
     pub fn pixel_bytes(self) -> usize {
         (self.width as usize)
@@ -91,7 +154,7 @@ impl Size {
             .saturating_mul(3)
     }
 
-    /// Bytes of payload that a frame of this size holds; none where it is too small to be one.
+    /// The capacity in bytes of a frame of this size; none if this is too small for a frame.
     #[must_use]
     pub fn capacity(self) -> usize {
         self.pixel_bytes().saturating_sub(HEADER + TRAILER)
@@ -101,7 +164,7 @@ impl Size {
     ///
     /// # Errors
     ///
-    /// [`Kind::Size`] where it holds no payload, or has more than `limit` pixel bytes.
+    /// [`Kind::Size`] if it holds no payload, or has more than `limit` pixel bytes.
     pub fn checked(self, limit: usize) -> Result<Size> {
         if self.capacity() == 0 {
             let needed = (HEADER + TRAILER) / 3 + 1;
@@ -125,9 +188,9 @@ impl Size {
         Ok(self)
     }
 
-    /// The size of a frame with a payload of `length` bytes, where full ones have this size: this
-    /// one if it is full, else smaller, close to square, and not under 16 pixels a side where
-    /// this size allows it. "Size of a frame" in storagex(5) has the formula.
+    /// The size of a frame with a payload of `length` bytes if full frames have this size: this
+    /// size if the frame is full, or else smaller, close to square, and at least 16 pixels a side
+    /// where this size allows it. "Size of a frame" in storagex(5) has the formula.
     #[must_use]
     pub fn fit(self, length: usize) -> Size {
         debug_assert!(length <= self.capacity());
@@ -157,11 +220,12 @@ impl fmt::Display for Size {
     }
 }
 
-/// Gives the pixel bytes of a frame to `sink`, piece by piece, each small enough for a core's cache.
-/// Gives the CRC-32 of the payload, of which that of the pixels is made without looking at it twice.
+/// Passes the `end` frame bytes of a frame to `sink`, in pieces that fit a core's cache. Returns the
+/// CRC-32 of the payload, from which that of the frame bytes is derived without reading the payload
+/// twice.
 ///
-/// `payload` must fit `size`, and `trailer.raw_length` be its length once the codec is undone.
-pub fn render(trailer: &Trailer, payload: &[u8], size: Size, sink: &mut impl FnMut(&[u8])) -> u32 {
+/// `payload` must fit, and `trailer.raw_length` must be its length after decompression.
+pub fn render(trailer: &Trailer, payload: &[u8], end: usize, sink: &mut impl FnMut(&[u8])) -> u32 {
     let header = length32(payload).to_le_bytes();
     let mut payload_crc = Hasher::new();
     sink(&header);
@@ -172,7 +236,7 @@ pub fn render(trailer: &Trailer, payload: &[u8], size: Size, sink: &mut impl FnM
     let mut crc = Hasher::new();
     crc.update(&header);
     crc.combine(&payload_crc);
-    let mut padding = size.pixel_bytes() - HEADER - payload.len() - TRAILER;
+    let mut padding = end - HEADER - payload.len() - TRAILER;
     while padding > 0 {
         let zeros = &[0; 256][..padding.min(256)];
         crc.update(zeros);
@@ -197,58 +261,52 @@ pub fn around(trailer: &Trailer, full: Size, payload_crc: u32) -> ([u8; HEADER],
 
 /// The trailer behind pixel bytes that have this CRC.
 fn render_trailer(trailer: &Trailer, mut crc: Hasher) -> [u8; TRAILER] {
-    let (flags, offset, stream_crc) = match trailer.place {
-        Place::Anywhere => (0, 0, 0),
-        Place::At(offset) => (POSITIONED, offset, 0),
-        Place::Last {
-            offset,
-            stream_crc,
-            positioned,
-        } => (
-            LAST | if positioned { POSITIONED } else { 0 },
-            offset,
-            stream_crc,
-        ),
+    let field = match (trailer.sealed, trailer.place) {
+        (Some(check), _) => check,
+        (None, Place::Last { stream_crc, .. }) => stream_crc,
+        (None, _) => 0,
     };
     let mut bytes = [0; TRAILER];
-    bytes[..4].copy_from_slice(MAGIC);
-    bytes[4..8].copy_from_slice(&[VERSION, trailer.kind as u8, trailer.codec as u8, flags]);
-    bytes[8..12].copy_from_slice(&trailer.raw_length.to_le_bytes());
-    bytes[12..20].copy_from_slice(&offset.to_le_bytes());
-    bytes[20..24].copy_from_slice(&stream_crc.to_le_bytes());
+    bytes[..HEAD].copy_from_slice(&trailer.head());
+    bytes[HEAD..24].copy_from_slice(&field.to_le_bytes());
     crc.update(&bytes[..TRAILER - 4]);
     bytes[TRAILER - 4..].copy_from_slice(&crc.finalize().to_le_bytes());
     bytes
 }
 
-/// The pixel bytes of a frame in one piece: see [`render`].
+/// The frame bytes of a plain frame in one piece: see [`render`].
 #[must_use]
 pub fn to_pixels(trailer: &Trailer, payload: &[u8], size: Size) -> Vec<u8> {
-    let mut pixels = Vec::with_capacity(size.pixel_bytes());
-    render(trailer, payload, size, &mut |bytes: &[u8]| {
-        pixels.extend_from_slice(bytes);
-    });
-    pixels
+    to_bytes(trailer, payload, size.pixel_bytes())
 }
 
-/// The length of a payload as its header has it.
+/// The `end` frame bytes of a frame in one piece: see [`render`].
+#[must_use]
+pub fn to_bytes(trailer: &Trailer, payload: &[u8], end: usize) -> Vec<u8> {
+    let mut all = Vec::with_capacity(end);
+    render(trailer, payload, end, &mut |bytes: &[u8]| {
+        all.extend_from_slice(bytes);
+    });
+    all
+}
+
+/// The length of the payload, from the header.
 fn length32(payload: &[u8]) -> u32 {
     u32::try_from(payload.len()).expect("internal error: a payload over 4 GiB")
 }
 
-/// Whether these pixel bytes end in a trailer, of whatever version: whether the magic is there.
+/// Whether these pixel bytes end in a trailer of any version: whether the magic is there.
 #[must_use]
 pub fn has_magic(pixels: &[u8]) -> bool {
     pixels.len() >= HEADER + TRAILER && pixels[pixels.len() - TRAILER..].starts_with(MAGIC)
 }
 
-/// Whether pixels without the magic end in something close to a trailer, as a lossy encoder leaves
-/// it.
+/// Whether pixels without the magic end in something close to a trailer, as after lossy encoding.
 ///
 /// Looks at the bytes that all trailers have in common. JPEG at qualities 50 to 100, with colours
 /// at full and at half resolution, of noise, text and zeros, moved those of the magic by up to 28
-/// on average, and the others by up to 33; a plain picture that is dark enough for the others is too
-/// dark for the magic, by 40 or more.
+/// on average, and the others by up to 33; a plain picture that is dark enough for the others is
+/// too dark for the magic, by 40 or more.
 #[must_use]
 pub fn resembles(pixels: &[u8]) -> bool {
     /// Kind, codec, the high byte of the offset, the zero field.
@@ -263,10 +321,10 @@ pub fn resembles(pixels: &[u8]) -> bool {
     magic < 4 * 40 && others < 8 * 36
 }
 
-/// Reads the trailer of a frame, and the CRC-32 of its payload; [`payload`] is what it is of.
+/// Reads the trailer of a frame, and the CRC-32 of its payload, which [`payload`] returns.
 ///
-/// Checks everything that "What a reader MUST do" lists from the CRC on; that the magic is there
-/// ([`has_magic`]) is for the caller to see first. `limit` is the greatest raw length allowed.
+/// Checks everything that "What a reader MUST do" lists from the CRC on. The caller must check the
+/// magic first ([`has_magic`]). `limit` is the greatest raw length allowed.
 ///
 /// # Errors
 ///
@@ -292,7 +350,7 @@ pub fn parse(pixels: &[u8], limit: usize) -> Result<(Trailer, u32)> {
     Ok((trailer, payload_crc))
 }
 
-/// The CRC-32 of these pixels, and of the payload that they begin with, if they do.
+/// The CRC-32 of these pixels, and of the payload at their start, if there is one.
 fn checksums(pixels: &[u8]) -> (u32, u32) {
     let (header, room) = pixels.split_at(HEADER);
     let length = (u32_at(header, 0) as usize).min(room.len());
@@ -305,21 +363,33 @@ fn checksums(pixels: &[u8]) -> (u32, u32) {
     (crc.finalize(), payload_crc)
 }
 
-/// The payload, with the codec still on, of pixels that [`parse`] has accepted.
+/// The payload, still compressed, of pixels that [`parse`] has accepted.
 ///
 /// # Panics
 ///
-/// If it hasn't.
+/// If `parse` hasn't accepted them.
 #[must_use]
 pub fn payload(pixels: &[u8]) -> &[u8] {
     &pixels[HEADER..][..u32_at(pixels, 0) as usize]
+}
+
+/// As [`payload`], to open a seal in place.
+///
+/// # Panics
+///
+/// As [`payload`].
+#[must_use]
+pub fn payload_mut(pixels: &mut [u8]) -> &mut [u8] {
+    let length = u32_at(pixels, 0) as usize;
+    &mut pixels[HEADER..][..length]
 }
 
 fn parse_trailer(bytes: &[u8]) -> Result<Trailer> {
     let kind = match bytes[5] {
         0 => FrameKind::Data,
         1 => FrameKind::Index,
-        other => return Err(field("kind", other, "0 or 1")),
+        2 => FrameKind::Parity,
+        other => return Err(field("kind", other, "0, 1 or 2")),
     };
     let codec = match bytes[6] {
         0 => Codec::Stored,
@@ -328,11 +398,12 @@ fn parse_trailer(bytes: &[u8]) -> Result<Trailer> {
     };
     let raw_length = u32_at(bytes, 8);
     let place = parse_place(bytes)?;
-    if kind == FrameKind::Index && place != Place::Anywhere {
-        return Err(field("flags of an index frame", bytes[7], "0"));
+    let is_sealed = bytes[7] & SEALED != 0;
+    if kind != FrameKind::Data && bytes[7] != 0 {
+        return Err(field("flags of an index or parity frame", bytes[7], "0"));
     }
     let is_last = matches!(place, Place::Last { .. });
-    if raw_length == 0 && kind == FrameKind::Data && !is_last {
+    if raw_length == 0 && kind != FrameKind::Index && !is_last {
         return Err(field(
             "raw length",
             0u32,
@@ -344,18 +415,20 @@ fn parse_trailer(bytes: &[u8]) -> Result<Trailer> {
         codec,
         place,
         raw_length,
+        sealed: is_sealed.then(|| u32_at(bytes, HEAD)),
     })
 }
 
 fn parse_place(bytes: &[u8]) -> Result<Place> {
     let flags = bytes[7];
     let offset = u64::from(u32_at(bytes, 12)) | u64::from(u32_at(bytes, 16)) << 32;
-    let stream_crc = u32_at(bytes, 20);
+    let is_sealed = flags & SEALED != 0;
+    let stream_crc = if is_sealed { 0 } else { u32_at(bytes, HEAD) };
     let reserved = u32_at(bytes, 24);
     let positioned = flags & POSITIONED != 0;
     let last = flags & LAST != 0;
-    if flags & !(LAST | POSITIONED) != 0 {
-        return Err(field("flags", flags, "at most 3"));
+    if flags & !(LAST | POSITIONED | SEALED) != 0 {
+        return Err(field("flags", flags, "at most 7"));
     }
     if reserved != 0 {
         return Err(field("reserved field", reserved, "0"));
@@ -385,7 +458,7 @@ fn parse_place(bytes: &[u8]) -> Result<Place> {
     })
 }
 
-/// Checks payload length and padding in `body`, which is all before the trailer.
+/// Checks payload length and padding in `body`, which is everything before the trailer.
 fn check_body(body: &[u8]) -> Result<()> {
     let length = u32_at(body, 0);
     let room = &body[HEADER..];
@@ -403,27 +476,24 @@ fn check_body(body: &[u8]) -> Result<()> {
 }
 
 fn check_length(trailer: &Trailer, payload: &[u8], limit: usize) -> Result<()> {
-    match trailer.codec {
-        Codec::Stored if trailer.raw_length as usize != payload.len() => Err(field(
-            "raw length",
-            trailer.raw_length,
-            &format!("{}, the length of the stored payload", payload.len()),
-        )),
-        Codec::Zstd if trailer.raw_length as usize <= payload.len() => Err(field(
-            "raw length",
-            trailer.raw_length,
-            &format!(
-                "more than {}, the length of the packed payload",
-                payload.len()
-            ),
-        )),
-        Codec::Zstd if trailer.raw_length as usize > limit => Err(field(
-            "raw length",
-            trailer.raw_length,
-            &format!("at most {limit}"),
-        )),
-        _ => Ok(()),
+    if payload.len() < trailer.added() {
+        let found = u64::try_from(payload.len()).unwrap_or(u64::MAX);
+        let expected = format!("at least {}, the length of a seal", trailer.added());
+        return Err(field("payload length", found, &expected));
     }
+    let packed = payload.len() - trailer.added();
+    let raw_length = trailer.raw_length as usize;
+    let expected = match trailer.codec {
+        Codec::Stored if raw_length != packed => {
+            format!("{packed}, the length of the stored payload")
+        }
+        Codec::Zstd if raw_length <= packed => {
+            format!("more than {packed}, the length of the packed payload")
+        }
+        Codec::Zstd if raw_length > limit => format!("at most {limit}"),
+        _ => return Ok(()),
+    };
+    Err(field("raw length", trailer.raw_length, &expected))
 }
 
 fn field(name: &'static str, found: impl Into<u64>, expected: &str) -> Error {
@@ -458,6 +528,7 @@ mod tests {
                 positioned: true,
             },
             raw_length: 0,
+            sealed: None,
         };
         let size = Size::DEFAULT.fit(0);
         let pixels = to_pixels(&trailer, b"", size);
@@ -503,6 +574,7 @@ mod tests {
                 codec: Codec::Stored,
                 place,
                 raw_length: length32(&bytes),
+                sealed: None,
             };
             let pixels = to_pixels(&trailer, &bytes, Size::DEFAULT.fit(bytes.len()));
             prop_assert_eq!(parse(&pixels, 1000).unwrap(), (trailer, crc32fast::hash(&bytes)));

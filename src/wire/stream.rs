@@ -1,9 +1,9 @@
-//! How frames follow one another: "THE STREAM" in storagex(5).
+//! Checks how frames follow one another: "THE STREAM" in storagex(5).
 
 use super::frame::{FrameKind, Place, Trailer};
 use crate::error::{Error, Kind, Result};
 
-/// Checks frame after frame that they make whole streams.
+/// Checks, frame by frame, that they make whole streams.
 #[derive(Debug, Default)]
 pub struct Order {
     /// Frames so far, over all streams.
@@ -14,9 +14,14 @@ pub struct Order {
     offset: u64,
     /// Whether a stream has begun and not ended.
     open: bool,
+    /// Whether the frames of this stream are sealed.
+    sealed: bool,
+    /// For a part of an input: the most bytes that its first stream may have before it. The first frame
+    /// that has an offset tells how many there are.
+    most_before: Option<u64>,
 }
 
-/// What [`Order::next`] tells of a frame.
+/// What [`Order::next`] returns for a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// Its number, over all streams.
@@ -26,20 +31,36 @@ pub struct Position {
 }
 
 impl Order {
+    /// For a part of an input that has so many bytes before it.
+    #[must_use]
+    pub fn from(position: u64) -> Self {
+        Order {
+            most_before: Some(position).filter(|position| *position > 0),
+            ..Order::default()
+        }
+    }
+
     /// Takes the next frame.
     ///
     /// # Errors
     ///
-    /// [`Kind::WrongKind`] for an index frame, [`Kind::Offset`] for one out of place.
+    /// [`Kind::WrongKind`] for an index frame, or one that is sealed where others aren't;
+    /// [`Kind::Offset`] for one out of place.
     pub fn next(&mut self, trailer: &Trailer) -> Result<Position> {
-        if trailer.kind == FrameKind::Index {
-            return Err(Kind::WrongKind("a frame of an index, expected data").into());
-        }
+        Order::check_kind(trailer)?;
+        self.check_seal(trailer)?;
         let (found, last) = match trailer.place {
             Place::Anywhere => (self.offset, false),
             Place::At(offset) => (offset, false),
             Place::Last { offset, .. } => (offset, true),
         };
+        if trailer.place != Place::Anywhere
+            && let Some(most) = self.most_before.take()
+            && found >= self.offset
+            && found - self.offset <= most
+        {
+            self.offset = found;
+        }
         if found != self.offset {
             let expected = self.offset;
             return Err(Kind::Offset { found, expected }.into());
@@ -57,11 +78,39 @@ impl Order {
         Ok(position)
     }
 
-    /// Ends the input: the last frame must have been there.
+    /// Checks that all frames of a stream are sealed, or none.
+    fn check_seal(&mut self, trailer: &Trailer) -> Result<()> {
+        let sealed = trailer.sealed.is_some();
+        let found = match (self.open, self.sealed, sealed) {
+            (true, true, false) => "a frame that isn't sealed, expected a sealed one as before it",
+            (true, false, true) => "a sealed frame, expected one that isn't, as before it",
+            _ => {
+                self.sealed = sealed;
+                return Ok(());
+            }
+        };
+        Err(Kind::WrongKind(found).into())
+    }
+
+    /// Checks that this is a data frame: streams contain no others.
     ///
     /// # Errors
     ///
-    /// [`Kind::Empty`] where there was no frame, [`Kind::Truncated`] where there was no last one.
+    /// [`Kind::WrongKind`].
+    pub fn check_kind(trailer: &Trailer) -> Result<()> {
+        let found = match trailer.kind {
+            FrameKind::Data => return Ok(()),
+            FrameKind::Index => "a frame of an index, expected data",
+            FrameKind::Parity => "a frame of parity, expected data",
+        };
+        Err(Kind::WrongKind(found).into())
+    }
+
+    /// Ends the input: the last frame must have arrived.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Empty`] if there was no frame, [`Kind::Truncated`] if there was no last frame.
     pub fn end(&self) -> Result<()> {
         match (self.frames, self.open) {
             (0, _) => Err(Kind::Empty.into()),
@@ -83,12 +132,12 @@ impl Order {
     }
 }
 
-/// What is written where the next stream should begin and can't: the start of a picture, which no
-/// reader takes for the end. Without it, a stream that fails before its first frame would leave no
-/// trace among streams that follow one another.
-pub const CUT: &[u8] = super::pixels::SIGNATURE;
+/// The start of a picture, written in place of a stream that fails before its first frame. No
+/// reader takes it for the end. Without it, such a stream would leave no trace among streams that
+/// follow one another.
+pub const CUT: &[u8] = super::carrier::container::SIGNATURE;
 
-/// CRC-32 of a stream, put together from those of its chunks.
+/// CRC-32 of a stream, combined from those of its chunks.
 #[derive(Debug, Default, Clone)]
 pub struct StreamCrc(crc32fast::Hasher);
 
@@ -105,7 +154,7 @@ impl StreamCrc {
         self.0.clone().finalize()
     }
 
-    /// Appends the chunk of a frame; at the last one, checks the stream's CRC and starts anew.
+    /// Appends the chunk of a frame; at the last frame, checks the stream's CRC and starts anew.
     ///
     /// # Errors
     ///
@@ -141,6 +190,7 @@ mod tests {
             codec: Codec::Stored,
             place,
             raw_length: 10,
+            sealed: None,
         }
     }
 
@@ -174,6 +224,46 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn a_part_of_an_input() {
+        // A stream whose place the last frame tells, and one that starts after it.
+        let mut order = Order::from(40);
+        order.next(&frame(Place::Anywhere)).unwrap();
+        order.next(&last(30)).unwrap();
+        order.next(&last(0)).unwrap();
+        for (position, places) in [
+            (40, &[Place::At(41)][..]),
+            (40, &[Place::At(40), Place::At(40)]),
+            (40, &[Place::Anywhere, Place::At(51)]),
+            (40, &[Place::Anywhere, Place::At(9)]),
+            (0, &[Place::At(10)]),
+        ] {
+            let mut order = Order::from(position);
+            let (wrong, good) = places.split_last().unwrap();
+            for place in good {
+                order.next(&frame(*place)).unwrap();
+            }
+            let error = order.next(&frame(*wrong)).unwrap_err();
+            assert!(matches!(error.kind(), Kind::Offset { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn all_frames_of_a_stream_are_sealed_or_none() {
+        let sealed = |trailer| Trailer {
+            sealed: Some(1),
+            ..trailer
+        };
+        let mut order = Order::default();
+        order.next(&sealed(frame(Place::At(0)))).unwrap();
+        let error = order.next(&frame(Place::At(10))).unwrap_err();
+        assert!(matches!(error.kind(), Kind::WrongKind(_)), "{error}");
+        order.next(&sealed(last(10))).unwrap();
+        order.next(&frame(Place::At(0))).unwrap();
+        let error = order.next(&sealed(frame(Place::At(10)))).unwrap_err();
+        assert!(matches!(error.kind(), Kind::WrongKind(_)), "{error}");
     }
 
     #[test]

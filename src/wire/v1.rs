@@ -1,10 +1,13 @@
-//! What storagex 1.0 wrote: "STORAGEX 1.0" in storagex(5).
+//! The format of storagex 1.0: "STORAGEX 1.0" in storagex(5).
 
 use super::frame::{Size, TRAILER};
 use crate::error::{Error, Kind, Result, shown};
 use serde::Deserialize;
 
-/// The payload of a 1.0 piece with these pixel bytes, if they are one: a length, so many bytes,
+/// What [`Kind::NotPiece`] says of a frame: its key has lost its digest.
+pub const OWN_FRAME: &str = "a frame of this storagex";
+
+/// The payload of the 1.0 piece with these pixel bytes, if they are one: a length, that many bytes,
 /// and zeros to the end.
 #[must_use]
 pub fn parse(pixels: &[u8]) -> Option<&[u8]> {
@@ -14,8 +17,8 @@ pub fn parse(pixels: &[u8]) -> Option<&[u8]> {
     (length > 0 && padding.iter().all(|&byte| byte == 0)).then_some(payload)
 }
 
-/// The size of a full frame that has room for the payload of any piece of this size: so many rows
-/// more as a trailer takes.
+/// The size of a full frame that has room for the payload of any piece of this size: it has enough
+/// extra rows for a trailer.
 #[must_use]
 pub fn frame_size(piece: Size) -> Size {
     let row = (piece.width as usize * 3).max(1);
@@ -26,11 +29,11 @@ pub fn frame_size(piece: Size) -> Size {
     }
 }
 
-/// An index of 1.0, as its JSON text has it.
+/// An index of 1.0, from its JSON text.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Index {
     protocol_version: f64,
-    /// The name of the file; no path.
+    /// The name of the file, not a path.
     pub filename: String,
     /// The pieces of the file, in their order.
     pub pieces: Vec<Piece>,
@@ -52,7 +55,7 @@ impl Index {
     ///
     /// # Errors
     ///
-    /// [`Kind::Index`] where it isn't one, or where its pieces don't follow one another.
+    /// [`Kind::Index`] if it isn't an index, or if its pieces don't follow one another.
     pub fn parse(json: &[u8]) -> Result<Index> {
         let bad = |what: String| Error::from(Kind::Index(what));
         let index: Index = serde_json::from_slice(json).map_err(|e| bad(shown(&e.to_string())))?;

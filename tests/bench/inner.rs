@@ -9,10 +9,13 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput};
 use std::hint::black_box;
 use storagex::key::Digest;
-use storagex::wire::chunk::{Chunks, Packer, Unpacker};
+use storagex::wire::carrier::container::Pictures;
+use storagex::wire::carrier::sturdy::Level;
+use storagex::wire::carrier::{gray, plain};
+use storagex::wire::chunk::fixed::Chunks;
+use storagex::wire::chunk::{Packer, Unpacker};
 use storagex::wire::frame::{Codec, FrameKind, Place, Size, Trailer, to_pixels};
-use storagex::wire::pictures::Pictures;
-use storagex::wire::{DEFAULT_LIMIT, plain, read_frame, seal_frame, write_frame};
+use storagex::wire::{Carrier, DEFAULT_LIMIT, read_frame, seal_frame, write_frame};
 
 const FULL: Size = Size::DEFAULT;
 
@@ -25,6 +28,7 @@ fn main() {
     frame_and_png(&mut group, &noise, &text);
     checksums(&mut group, &noise);
     codec(&mut group, &noise, &text);
+    sturdy(&mut group, &noise);
     group.finish();
     criterion.final_summary();
 }
@@ -55,7 +59,13 @@ fn frame_and_png(group: &mut Group, noise: &[u8], text: &[u8]) {
     });
     group.bench_function("frame to PNG", |b| {
         b.iter(|| {
-            write_frame(&trailer, black_box(noise), FULL, black_box(&mut out));
+            write_frame(
+                &trailer,
+                black_box(noise),
+                Carrier::Plain,
+                FULL,
+                black_box(&mut out),
+            );
         });
     });
     for (name, png) in [
@@ -94,18 +104,69 @@ fn codec(group: &mut Group, noise: &[u8], text: &[u8]) {
     }
 }
 
+/// Sturdy pictures of each level, and JPEGs of them with the lowest quality that the level survives.
+fn sturdy(group: &mut Group, noise: &[u8]) {
+    let (mut picture, mut bytes) = (Vec::new(), Vec::new());
+    for (level, quality) in Level::ALL.into_iter().zip([85, 75, 50, 50]) {
+        let carrier = Carrier::Sturdy(level);
+        let chunk = &noise[..carrier.capacity(FULL)];
+        let trailer = trailer(chunk);
+        group.throughput(Throughput::Bytes(chunk.len() as u64));
+        group.bench_function(format!("frame to sturdy PNG, level {level}"), |b| {
+            b.iter(|| {
+                write_frame(
+                    &trailer,
+                    black_box(chunk),
+                    carrier,
+                    FULL,
+                    black_box(&mut picture),
+                );
+            });
+        });
+        write_frame(&trailer, chunk, carrier, FULL, &mut picture);
+        let baseline = jpeg(&picture, quality, false);
+        let progressive = jpeg(&picture, quality, true);
+        for (name, picture) in [
+            ("sturdy PNG".to_owned(), &picture),
+            (format!("sturdy JPEG {quality}"), &baseline),
+            (format!("sturdy progressive JPEG {quality}"), &progressive),
+        ] {
+            read_frame(picture, DEFAULT_LIMIT, &mut bytes).unwrap();
+            group.bench_function(format!("{name} to frame, level {level}"), |b| {
+                b.iter(|| read_frame(black_box(picture), DEFAULT_LIMIT, black_box(&mut bytes)));
+            });
+        }
+    }
+}
+
+/// A JPEG of a picture in colour, 4:2:0.
+fn jpeg(picture: &[u8], quality: u8, is_progressive: bool) -> Vec<u8> {
+    let (mut pixels, mut jpeg) = (Vec::new(), Vec::new());
+    gray::colours(picture, &mut pixels).unwrap();
+    let side = |side: u32| u16::try_from(side).unwrap();
+    let (width, height) = (side(FULL.width), side(FULL.height));
+    let mut encoder = jpeg_encoder::Encoder::new(&mut jpeg, quality);
+    encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::R_4_2_0);
+    encoder.set_progressive(is_progressive);
+    encoder.set_optimized_huffman_tables(true);
+    let colour = jpeg_encoder::ColorType::Rgb;
+    encoder.encode(&pixels, width, height, colour).unwrap();
+    jpeg
+}
+
 fn trailer(chunk: &[u8]) -> Trailer {
     Trailer {
         kind: FrameKind::Data,
         codec: Codec::Stored,
         place: Place::At(0),
         raw_length: u32::try_from(chunk.len()).unwrap(),
+        sealed: None,
     }
 }
 
 fn png(chunk: &[u8]) -> Vec<u8> {
     let mut png = Vec::new();
-    write_frame(&trailer(chunk), chunk, FULL, &mut png);
+    write_frame(&trailer(chunk), chunk, Carrier::Plain, FULL, &mut png);
     png
 }
 

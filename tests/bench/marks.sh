@@ -3,7 +3,7 @@
 #
 #   PATH=…/target/release:$PATH tests/bench/marks.sh [GROUP...]
 #
-# Groups: pipe file zstd put get start memory. From the environment:
+# Groups: pipe file zstd put get parity stores cdc sealed range start memory. From the environment:
 #   SIZE=1G      bytes of each input: 64M to try this out
 #   PAIRS=7      how often each comparison is made
 #   FOLDER=DIR   where inputs and stores are made, on the disk that is to be measured; what it had to
@@ -21,9 +21,10 @@
 set -euo pipefail
 export LC_ALL=C # $EPOCHREALTIME has a point
 
-groups=(pipe file zstd put get start memory)
+groups=(pipe file zstd put get parity stores cdc sealed range start memory)
 pairs=${PAIRS:-7}
 missed=0
+here=$(cd "$(dirname "$0")" && pwd)
 
 die() { # MESSAGE
     printf 'marks.sh: error: %s\n' "$1" >&2
@@ -117,6 +118,137 @@ frames() { # INPUT LEVEL
     sx-decode "$work/frames" | cmp - "$file"
     file=$work/frames
 }
+
+## Parity, in a folder in memory
+
+marks_parity() {
+    local memory
+    memory=$(mktemp -d /dev/shm/marks.XXXXXX)
+    input noise
+    shm=$memory
+    compare 'put --parity 20+2, whole pipe' 'without parity' 1.4 parity_put parity_plain_put
+    compare 'put --parity 20+2, frames from a file' 'without parity' - parity_put_frames parity_plain_frames
+    parity_plain_put
+    parity_put
+    compare 'get with parity, nothing lost' 'without parity' 1.05 parity_get parity_plain_get
+    sx-get --list "$shm/parity.key" | awk -F '\t' '$2 == "data" && n++ % 20 < 2 { print $1 }' |
+        sed 's,^file://,,; s/#.*//' | xargs rm
+    compare 'get with 2 of each 22 lost' 'without parity' 2.5 parity_get parity_plain_get
+    rm -r "$memory"
+}
+
+before_parity_put() { rm -rf "$shm/parity"; }
+before_parity_plain_put() { rm -rf "$shm/plain"; }
+parity_put() { sx-encode -0 <"$file" | sx-put --parity 20+2 --to "$shm/parity" >"$shm/parity.key"; }
+parity_plain_put() { sx-encode -0 <"$file" | sx-put --to "$shm/plain" >"$shm/plain.key"; }
+before_parity_put_frames() {
+    rm -rf "$shm/parity"
+    [ -e "$shm/frames" ] || sx-encode -0 <"$file" >"$shm/frames"
+}
+before_parity_plain_frames() { rm -rf "$shm/plain"; }
+parity_put_frames() { sx-put --parity 20+2 --to "$shm/parity" <"$shm/frames" >"$shm/parity.key"; }
+parity_plain_frames() { sx-put --to "$shm/plain" <"$shm/frames" >"$shm/plain.key"; }
+parity_get() { sx-get "$shm/parity.key" 2>/dev/null | sx-decode >/dev/null; }
+parity_plain_get() { sx-get "$shm/plain.key" | sx-decode >/dev/null; }
+
+## Two stores of equal speed, on servers that take 50 ms for each request
+
+# A 64th of SIZE in frames of 128 x 128, 341 for 1 GiB: it is the servers' 50 ms that take the time.
+marks_stores() {
+    if ! has python3; then
+        skipped 'put into two stores' 'into one of them' 'Debian package python3 is missing'
+        return
+    fi
+    local port_1 port_2
+    slow_store 1
+    slow_store 2
+    port_1=$(cat "$work/port1") port_2=$(cat "$work/port2")
+    stores=("http://127.0.0.1:$port_1/" "http://127.0.0.1:$port_2/")
+    input noise
+    head -c $((size / 64)) "$file" | sx-encode -0 -W 128 -H 128 >"$work/frames"
+    compare 'put into two stores of 50 ms' 'into one of them' 1.15 stores_put_both stores_put_one
+    sx-get "$work/key" | cmp - "$work/frames"
+    kill "${slow_stores[@]}"
+    slow_stores=()
+    rm "$work/frames"
+}
+
+slow_stores=()
+slow_store() { # NUMBER
+    mkdir "$work/slow$1"
+    python3 "$here/slow.py" "$work/slow$1" >"$work/port$1" &
+    slow_stores+=($!)
+    until [ -s "$work/port$1" ]; do sleep 0.05; done
+}
+
+before_stores_put_both() { rm -rf "$work"/slow[12]/*; }
+before_stores_put_one() { rm -rf "$work"/slow[12]/*; }
+stores_put_both() { sx-put --to "${stores[0]}" --to "${stores[1]}" <"$work/frames" >"$work/key"; }
+stores_put_one() { sx-put --to "${stores[0]}" <"$work/frames" >"$work/key.one"; }
+
+## Content-defined chunks
+
+marks_cdc() {
+    input noise
+    compare 'sx-encode -0 --cdc in a pipe' 'without --cdc' 1.3 cdc_pipe pipe_encode
+    compare 'sx-encode -0 --cdc < noise' 'without --cdc' - cdc_file file_encode
+    a_gigabyte 'sx-encode -0 --cdc < noise' 0.67 cdc_file
+}
+
+cdc_pipe() { cat "$file" | sx-encode -0 --cdc | cat >/dev/null; }
+cdc_file() { sx-encode -0 --cdc <"$file" >/dev/null; }
+
+a_gigabyte() { # WORK MOST FUNCTION
+    local turn
+    : >"$work/times"
+    for ((turn = 0; turn <= pairs; turn++)); do
+        timed "$3"
+        [ "$turn" = 0 ] || echo "$took" >>"$work/times"
+    done
+    row "$1" 'in s for a GB' "$(awk -v size="$size" '{ print $1 * 1e3 / size }' "$work/times" | summary '%.2f')" "$2"
+}
+
+## Sealed frames
+
+marks_sealed() {
+    input noise
+    sx-encode --new-secret >"$work/secret"
+    a_gigabyte 'sx-encode -0 -j1 --secret < noise' 1.0 sealed_one
+    if has age; then
+        age-keygen -o "$work/age" 2>"$work/age.pub"
+        recipient=$(sed -n 's/^Public key: //p' "$work/age.pub")
+        compare 'sx-encode -0 --secret < noise' 'age -r … | sx-encode -0' 1.0 sealed_sx sealed_age
+    else
+        skipped 'sx-encode -0 --secret < noise' 'age -r … | sx-encode -0' 'Debian package age is missing'
+    fi
+}
+
+sealed_one() { sx-encode -0 -j1 --secret "$work/secret" <"$file" >/dev/null; }
+sealed_sx() { sx-encode -0 --secret "$work/secret" <"$file" >/dev/null; }
+sealed_age() { age -r "$recipient" <"$file" | sx-encode -0 >/dev/null; }
+
+## A mebibyte out of the middle of a long stream, from a server that takes 50 ms for each request
+
+# Ten times SIZE, nearly all of it zeros, which are small on the disk: the indexes are as long.
+marks_range() {
+    if ! has python3; then
+        skipped 'sx-get --range of 1 MiB' 'in ms' 'Debian package python3 is missing'
+        return
+    fi
+    input noise
+    slow_store 3
+    middle=$((5 * size))
+    { head -c "$middle" /dev/zero && head -c 8M "$file" && head -c "$middle" /dev/zero; } |
+        sx-encode | sx-put --to "$work/slow3" >"$work/key"
+    sed -E "s|^file://.*/([0-9a-f]{2}/)|http://127.0.0.1:$(cat "$work/port3")/\\1|" "$work/key" >"$work/web.key"
+    range_get | sx-decode | cmp - <(head -c 3M "$file" | tail -c 1M)
+    milliseconds "sx-get --range of 1 MiB in $((10 * size >> 30)) GiB" 1000 range_get_only
+    kill "${slow_stores[@]}"
+    slow_stores=()
+}
+
+range_get() { sx-get --range $((middle + (2 << 20))):1M "$work/web.key"; }
+range_get_only() { range_get >/dev/null; }
 
 ## Filters in pipes
 
@@ -375,7 +507,7 @@ size=$(numfmt --from=iec "${SIZE:-1G}" 2>/dev/null) || die "SIZE=$SIZE, expected
 unset "${!SX_@}"
 
 work=$(mktemp -d -p "${FOLDER:-${TMPDIR:-/tmp}}")
-trap 'rm -rf "$work"' EXIT
+trap '[ ${#slow_stores[@]} = 0 ] || kill "${slow_stores[@]}"; rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 folder=${FOLDER:-$work}

@@ -6,6 +6,7 @@ use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// What it does with pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,12 @@ pub enum Manners {
     ErrorInside,
     /// Gives a JPEG back.
     Jpeg,
+    /// Gives a JPEG of quality 80 back of what it has blurred.
+    Blurred,
+    /// Gives a PNG back whose colours it has taken for those of another colour space.
+    Recoloured,
+    /// Gives a JPEG of quality 80 back of what it has cropped by one pixel on the left.
+    Cropped,
     /// Gives a smaller PNG back.
     Shrunk,
     /// Gives a smaller PNG back of what is larger than this many bytes.
@@ -41,6 +48,16 @@ pub enum Manners {
     Cut,
     /// Gives every picture back once, and has forgotten it then.
     Expired,
+    /// Keeps all pictures under one URL.
+    Overwrites,
+    /// Answers with a redirect to the picture itself.
+    ToPicture,
+    /// Shows a picture only when it is asked for the third time.
+    Late,
+    /// Gives pictures to those only who say where they come from.
+    Referer,
+    /// Takes so many milliseconds to say that it doesn't have a picture.
+    SlowToMiss(u64),
 }
 
 /// A picture host that runs for as long as the test process.
@@ -49,6 +66,8 @@ pub struct Host {
     pub address: SocketAddr,
     /// Pictures, by their paths.
     pub kept: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    /// Pictures that have been taken.
+    taken: Arc<Mutex<usize>>,
     /// Paths that have been asked for.
     given: Arc<Mutex<BTreeSet<String>>>,
     /// The heads of all requests.
@@ -61,6 +80,7 @@ impl Host {
         let host = Host {
             address: listener.local_addr().unwrap(),
             kept: Arc::default(),
+            taken: Arc::default(),
             given: Arc::default(),
             seen: Arc::default(),
         };
@@ -79,15 +99,19 @@ impl Host {
         let mut to = client;
         while let Some((head, body)) = read_message(&mut from, false)? {
             self.seen.lock().unwrap().push(head.clone());
-            let path = head
-                .split_whitespace()
-                .nth(1)
-                .unwrap_or_default()
-                .to_owned();
+            let target = head.split_whitespace().nth(1).unwrap_or_default();
+            let path = match target.strip_prefix("http://") {
+                Some(full) => &full[full.find('/').unwrap_or(full.len())..],
+                None => target,
+            };
             let answer = match head.split(' ').next() {
-                Some("CONNECT") => b"HTTP/1.1 200 OK\r\n\r\n".to_vec(),
                 Some("POST") => self.take(&head, &body, manners),
-                _ => self.give(&path, manners),
+                _ if manners == Manners::Referer
+                    && header(&head, "referer") != Some("http://mine.example") =>
+                {
+                    answer(403, "text/html", b"<html>", "")
+                }
+                _ => self.give(path, manners),
             };
             to.write_all(&answer)?;
             if find(&answer, b"connection: close").is_some() {
@@ -127,10 +151,13 @@ impl Host {
         }
         let path = {
             let mut kept = self.kept.lock().unwrap();
+            let mut taken = self.taken.lock().unwrap();
             let path = match is_baidu {
-                true => format!("/image/pic/item/{}.jpg", kept.len()),
-                false => format!("/u/{}.png", kept.len()),
+                true => format!("/image/pic/item/{taken}.jpg"),
+                false if manners == Manners::Overwrites => "/u/same.png".to_owned(),
+                false => format!("/u/{taken}.png"),
             };
+            *taken += 1;
             kept.insert(path.clone(), picture.to_vec());
             path
         };
@@ -146,6 +173,7 @@ impl Host {
                 let page = format!("location: /page?queryImageUrl={url}&querySign=1\r\n");
                 answer(302, "text/html", b"", &page)
             }
+            Manners::ToPicture => answer(303, "text/html", b"", &format!("location: {url}\r\n")),
             Manners::Baidu if find(b"name=\"image\"; filename=\"test.png\"").is_none() => {
                 answer(400, "text/plain", b"", "")
             }
@@ -171,6 +199,13 @@ impl Host {
     fn give(&self, path: &str, manners: Manners) -> Vec<u8> {
         let picture = self.kept.lock().unwrap().get(path).cloned();
         let first = self.given.lock().unwrap().insert(path.to_owned());
+        if manners == Manners::Late {
+            let seen = self.seen.lock().unwrap();
+            let asked = format!("GET {path} ");
+            if seen.iter().filter(|head| head.starts_with(&asked)).count() < 3 {
+                return answer(404, "text/html", b"<html>", "");
+            }
+        }
         match (picture, manners) {
             (Some(_), Manners::Expired) if !first => answer(404, "text/html", b"<html>", ""),
             (Some(picture), Manners::Cut) if first => {
@@ -183,12 +218,35 @@ impl Host {
                 answer(200, "image/png", &reencoded(&picture), "")
             }
             (_, Manners::Page) => answer(200, "text/html", b"<!doctype html><img src=x>", ""),
-            (_, Manners::Jpeg) => answer(200, "image/jpeg", b"\xff\xd8\xff\xe0 and so on", ""),
+            (Some(picture), Manners::Jpeg) => answer(200, "image/jpeg", &to_jpeg(&picture, 75), ""),
+            (Some(picture), Manners::Blurred) => {
+                let soft = changed(&picture, |at, x, y, c| {
+                    let around =
+                        at(x - 1, y, c) + at(x + 1, y, c) + at(x, y - 1, c) + at(x, y + 1, c);
+                    (4 * at(x, y, c) + around) / 8
+                });
+                answer(200, "image/jpeg", &to_jpeg(&soft, 80), "")
+            }
+            (Some(picture), Manners::Recoloured) => {
+                let other = changed(&picture, |at, x, y, c| {
+                    // Encoded by BT.601, decoded by BT.709, in thousandths.
+                    let mix = [[1086, -72, -14], [97, 845, 58], [-14, -28, 1042]][c];
+                    (0..3).map(|from| mix[from] * at(x, y, from)).sum::<i64>() / 1000
+                });
+                answer(200, "image/png", &other, "")
+            }
+            (Some(picture), Manners::Cropped) => {
+                answer(200, "image/jpeg", &to_jpeg(&cropped(&picture), 80), "")
+            }
             (_, Manners::Shrunk) => answer(200, "image/png", &small(), ""),
             (Some(picture), Manners::ShrunkOver(most)) if picture.len() > most => {
                 answer(200, "image/png", &small(), "")
             }
             (Some(picture), _) => answer(200, "image/png", &picture, ""),
+            (None, Manners::SlowToMiss(milliseconds)) => {
+                thread::sleep(Duration::from_millis(milliseconds));
+                answer(404, "text/html", b"<html>", "")
+            }
             (None, _) if path.starts_with("/page") => answer(200, "text/html", b"<html>", ""),
             (None, _) => answer(404, "text/html", b"<html>", ""),
         }
@@ -205,15 +263,55 @@ fn small() -> Vec<u8> {
         width: 8,
         height: 8,
     };
-    storagex::wire::pixels::render(&[7; 192], size, &mut png);
+    storagex::wire::carrier::pixels::render(&[7; 192], size, &mut png);
+    png
+}
+
+/// A picture with other pixels: `change` gets what a sample of the old one is, by column, row and
+/// colour, and the place of one of the new.
+fn changed(
+    picture: &[u8],
+    change: impl Fn(&dyn Fn(i64, i64, usize) -> i64, i64, i64, usize) -> i64,
+) -> Vec<u8> {
+    let mut pixels = Vec::new();
+    storagex::wire::carrier::gray::colours(picture, &mut pixels).unwrap();
+    let size = storagex::wire::carrier::container::size(picture);
+    let (width, height) = (i64::from(size.width), i64::from(size.height));
+    let at = |x: i64, y: i64, c: usize| {
+        let pixel = y.clamp(0, height - 1) * width + x.clamp(0, width - 1);
+        i64::from(pixels[usize::try_from(pixel).unwrap() * 3 + c])
+    };
+    let places = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+    let samples = places.flat_map(|(x, y)| [0, 1, 2].map(|c| change(&at, x, y, c)));
+    let samples: Vec<u8> = samples
+        .map(|value| u8::try_from(value.clamp(0, 255)).unwrap())
+        .collect();
+    let mut png = Vec::new();
+    storagex::wire::carrier::pixels::render(&samples, size, &mut png);
+    png
+}
+
+/// A picture without its first column.
+fn cropped(picture: &[u8]) -> Vec<u8> {
+    let mut pixels = Vec::new();
+    storagex::wire::carrier::gray::colours(picture, &mut pixels).unwrap();
+    let size = storagex::wire::carrier::container::size(picture);
+    let rows = pixels.chunks_exact(size.width as usize * 3);
+    let part: Vec<u8> = rows.flat_map(|row| row[3..].to_vec()).collect();
+    let size = storagex::wire::frame::Size {
+        width: size.width - 1,
+        ..size
+    };
+    let mut png = Vec::new();
+    storagex::wire::carrier::pixels::render(&part, size, &mut png);
     png
 }
 
 /// A picture with the same pixels, as an optimiser of a host might write it.
 fn reencoded(picture: &[u8]) -> Vec<u8> {
     let mut pixels = Vec::new();
-    storagex::wire::pixels::parse(picture, &mut pixels).unwrap();
-    let size = storagex::wire::pictures::size(picture);
+    storagex::wire::carrier::pixels::parse(picture, &mut pixels).unwrap();
+    let size = storagex::wire::carrier::container::size(picture);
     let colours: BTreeSet<&[u8]> = pixels.chunks(3).collect();
     let palette: Vec<&[u8]> = colours.into_iter().collect();
     let mut png = Vec::new();
@@ -234,10 +332,25 @@ fn reencoded(picture: &[u8]) -> Vec<u8> {
     png
 }
 
+/// The picture as libjpeg encodes it, with colours at half resolution.
+pub fn to_jpeg(picture: &[u8], quality: u8) -> Vec<u8> {
+    let (mut pixels, mut jpeg) = (Vec::new(), Vec::new());
+    storagex::wire::carrier::gray::colours(picture, &mut pixels).unwrap();
+    let size = storagex::wire::carrier::container::size(picture);
+    let side = |side: u32| u16::try_from(side).unwrap();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut jpeg, quality);
+    encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::R_4_2_0);
+    let colour = jpeg_encoder::ColorType::Rgb;
+    encoder
+        .encode(&pixels, side(size.width), side(size.height), colour)
+        .unwrap();
+    jpeg
+}
+
 fn to_webp(picture: &[u8]) -> Vec<u8> {
     let (mut pixels, mut webp) = (Vec::new(), Vec::new());
-    storagex::wire::pixels::parse(picture, &mut pixels).unwrap();
-    let size = storagex::wire::pictures::size(picture);
+    storagex::wire::carrier::pixels::parse(picture, &mut pixels).unwrap();
+    let size = storagex::wire::carrier::container::size(picture);
     let colour = image_webp::ColorType::Rgb8;
     let encoder = image_webp::WebPEncoder::new(&mut webp);
     encoder

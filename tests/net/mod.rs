@@ -2,8 +2,11 @@
 
 #![allow(dead_code)] // each test uses its part
 
+pub mod bare;
+pub mod forward;
 pub mod host;
 pub mod proxy;
+pub mod tls;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Who reads our output may go away: all four programs end at once, with status 0 and without a word.
+# Who reads our output may go away: all four programs end at once, with status 0 and without a word; but
+# a key that nobody took is an error, and is not lost.
 set -eu
 # shellcheck source=/dev/null
 . "${0%/*}/lib.sh"
@@ -19,15 +20,20 @@ for reader in 'head -c 1' true; do
     ended_quietly "sx-decode | $reader"
     watched sx-decode --list frames | $reader >/dev/null
     ended_quietly "sx-decode --list | $reader"
-    watched sx-put <frames | $reader >/dev/null
-    ended_quietly "sx-put | $reader"
-    watched sx-put --keys <frames | $reader >/dev/null
-    ended_quietly "sx-put --keys | $reader"
     watched sx-get key | $reader >/dev/null
     ended_quietly "sx-get | $reader"
     watched sx-get --list key | $reader >/dev/null
     ended_quietly "sx-get --list | $reader"
 done
+
+# The reader is gone before there is a key.
+{ sleep 1; sx-put <frames 2>said || echo $? >status; } | true
+[ "$(cat status)" -eq 1 ] || fail "sx-put | true: status $(cat status)"
+grep -q 'closed pipe, expected a reader for the key, which is file://' said || fail "$(cat said)"
+sed -n 's/.*which is \(file:.*\)/\1/p' said >said.key
+sx-get said.key | cmp - frames
+{ sleep 1; sx-put --keys <frames 2>said || echo $? >status; } | true
+[ "$(cat status)" -eq 1 ] || fail "sx-put --keys | true: status $(cat status)"
 
 # Who starts us may ignore SIGPIPE.
 (

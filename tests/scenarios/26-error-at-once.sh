@@ -17,10 +17,10 @@ while_open() { # PATTERN COMMAND...
 }
 
 seq 1000 >input
-while_open 'frame 0: bytes that are no picture' sx-decode
-while_open 'frame 0: bytes that are no picture' sx-decode --list
-while_open 'frame 0: bytes that are no picture' sx-put
-while_open 'frame 0: bytes that are no picture' sx-put --keys
+while_open 'frame 0: bytes that aren.t a picture' sx-decode
+while_open 'frame 0: bytes that aren.t a picture' sx-decode --list
+while_open 'frame 0: bytes that aren.t a picture' sx-put
+while_open 'frame 0: bytes that aren.t a picture' sx-put --keys
 
 cat frame.0 frame.2 >input
 while_open 'frame 1: offset' sx-decode -o new
@@ -32,8 +32,8 @@ while_open 'frame 1: (damaged|CRC-32)' sx-decode -o new
 while_open 'frame 1: (damaged|CRC-32)' sx-put -o new
 
 { cat frames && seq 1000; } >input
-while_open 'frame 7: bytes that are no picture' sx-decode -o new
-while_open 'frame 7: bytes that are no picture' sx-put -o new
+while_open 'frame 7: bytes that aren.t a picture' sx-decode -o new
+while_open 'frame 7: bytes that aren.t a picture' sx-put -o new
 
 while_open 'cannot write: No space' sx-decode >/dev/full
 while_open 'Not a directory' sx-put --to /dev/null/store

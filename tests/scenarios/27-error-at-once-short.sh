@@ -11,7 +11,7 @@ for before in /dev/null frames; do
         exec 3<>pipe
         cat "$before" >&3
         printf junk >&3
-        refuses 1 'bytes that are no picture' "$command" -o new <pipe 3>&-
+        refuses 1 'bytes that aren.t a picture' "$command" -o new <pipe 3>&-
         exec 3>&-
     done
 done

@@ -39,5 +39,5 @@ refuses 1 'none: no key' sx-get none >frames
 refuses 1 'none: no key' sx-get a.key none >frames
 no_frame frames
 sx-encode </dev/null >pictures
-refuses 1 'pictures: bytes that are no text, expected keys' sx-get pictures >frames
+refuses 1 'pictures: bytes that aren.t text, expected keys' sx-get pictures >frames
 no_frame frames

@@ -19,7 +19,7 @@ sx-get --info --json key | grep -q '"name":"my name"'
 # All keys are listed, the index first: what is in the store and not in the list may be removed.
 sx-get --list key >keys
 [ "$(wc -l <keys)" -eq 8 ] || fail 'expected an index and seven frames'
-[ "$(head -n 1 keys)" = "$(cat key)" ] || fail 'expected the index first'
+[ "$(head -n 1 keys)" = "$(printf '%s\tindex' "$(cat key)")" ] || fail 'expected the index first'
 sx-put --keys <frames >frame.keys
 tail -n +2 keys | cmp - frame.keys
 seq 1000 | sx-encode | sx-put >/dev/null
@@ -27,7 +27,9 @@ while read -r line; do path_of "$line"; done <keys | sort >reached
 find "$PWD/data" -type f | sort >stored
 comm -13 reached stored | xargs rm
 sx-get --check key >output
-[ ! -s output ] || fail 'output of --check'
+grep -qx 'data: 7 good, 0 missing, 0 damaged' output
+grep -qx 'result: everything is there' output
+sx-get --check --json key | grep -q '"result":"whole"'
 [ "$(find data -type f | wc -l)" -eq 8 ] || fail 'expected eight pictures'
 
 # --keys makes no index.

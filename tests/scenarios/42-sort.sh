@@ -36,7 +36,7 @@ no_stream 'other.1: another frame for offset 732' frame.[0-6] other.1
 no_stream 'another frame for offset 0' frame.[0-6] other.[0-2]
 no_stream "no-such-file: cannot open" frame.[0-2] no-such-file frame.[4-6]
 no_stream 'empty input' "$(path_of "$(cat key)")"
-no_stream 'stream: bytes that are no picture' frame.[0-6] stream
+no_stream 'stream: bytes that aren.t a picture' frame.[0-6] stream
 no_stream 'frames: ' frames
 flip frame.3 400
 no_stream 'frame.3: (damaged|CRC-32)' frame.[0-6]

@@ -32,6 +32,7 @@ refuses 2 'unknown scheme' storagex upload --to nope://x file
 storagex --help | grep -q '^Usage: '
 storagex upload --help | grep -q '^Usage: '
 
-# Who reads the key may go away.
-watched storagex upload file | true
-ended_quietly 'storagex upload | true'
+# A key that nobody takes is an error, and stands in the message.
+{ sleep 1; storagex upload file 2>said || echo $? >status; } | true
+[ "$(cat status)" -eq 1 ] || fail "storagex upload | true: status $(cat status)"
+grep -q 'expected a reader for the key, which is file://' said || fail "$(cat said)"

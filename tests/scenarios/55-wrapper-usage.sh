@@ -7,14 +7,15 @@ set -eu
 echo hello >file
 storagex upload file >key
 
-refuses 2 'no command, expected upload' storagex
-refuses 2 "unknown command 'restore', expected upload" storagex restore
+refuses 2 'no command, expected backup, ' storagex
+refuses 2 "unknown command 'store', expected backup, " storagex store
 refuses 2 'expected one file or folder' storagex upload
 refuses 2 'expected one file or folder' storagex upload file file
 refuses 2 "unknown option '-x'" storagex upload -x file
 refuses 2 "unknown option '-'" storagex upload -
-refuses 2 'without a store' storagex upload file --to
+refuses 2 '--to without a value' storagex upload file --to
 refuses 2 'store without a path|store .., expected' storagex upload --to '' file
+refuses 2 'expected a date' storagex restore --at tomorrow docs
 refuses 2 'without a key' storagex download
 refuses 2 'at most one file' storagex download key a b
 refuses 2 "unknown option '--to'" storagex download --to ./x key

@@ -56,9 +56,9 @@ ended_quietly() { # WHAT
     rm watched.status watched.stderr
 }
 
-# Checks that the current folder, but for the default store, holds these names and nothing else.
+# Checks that the current folder, but for the default store and the keys of uploads, holds these names and nothing else.
 only() { # NAME...
-    found=$(find . -path ./data -prune -o ! -name . -print | sed 's,^\./,,' | sort)
+    found=$(find . \( -path ./data -o -path ./.local \) -prune -o ! -name . -print | sed 's,^\./,,' | sort)
     expected=$(for name; do printf '%s\n' "$name"; done | sort)
     [ "$found" = "$expected" ] || fail "found $found; expected $expected"
 }

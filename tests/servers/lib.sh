@@ -53,6 +53,18 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
+# Makes other runs wait that install, too, until `installed`.
+installing() {
+    local cache=${XDG_CACHE_HOME:-$HOME/.cache}
+    mkdir -p "$cache"
+    exec {install_lock}>"$cache/storagex-servers.lock"
+    flock "$install_lock"
+}
+
+installed() {
+    exec {install_lock}>&-
+}
+
 # Installs Debian packages whose commands or files are missing. They start no services.
 packages() { # COMMAND_OR_FILE=PACKAGES...
     local entry missing=()
@@ -64,7 +76,7 @@ packages() { # COMMAND_OR_FILE=PACKAGES...
     printf '# installing %s\n' "${missing[*]}"
     {
         as_root apt-get update -qq &&
-            as_root env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}"
+            as_root env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o DPkg::Lock::Timeout=120 "${missing[@]}"
     } >"$work/apt.log" 2>&1 || {
         sed 's/^/# /' "$work/apt.log"
         return 1
@@ -119,7 +131,8 @@ is_open() { # PORT
     (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
-# Sets each variable to a port that is free, and free 10000 above, which is where SeaweedFS has gRPC.
+# Sets each variable to a port that is free, and free 10000 above, which is where SeaweedFS has gRPC. They
+# are from PORTS on, if that is set, so that two runs at once can have ports of their own.
 ports() { # VARIABLE...
     local variable
     for variable; do
@@ -128,7 +141,7 @@ ports() { # VARIABLE...
         next_port=$((next_port + 1))
     done
 }
-next_port=$((9000 + RANDOM % 8000))
+next_port=${PORTS-$((9000 + RANDOM % 8000))}
 
 # Waits until a command succeeds, at most 40 seconds; then that is why the group fails.
 await() { # SERVER COMMAND...

@@ -1,22 +1,22 @@
 //! Reading an uploader file: its fields, of all generations, and what they mean.
 //!
-//! Names of fields are compared without case, and numbers and truth values are taken for text, as
-//! `ShareX` does both.
+//! Like `ShareX`, this ignores the case of field names, and takes numbers and booleans for text.
 
 use super::Uploader;
-use super::function::{Function, Source};
+use super::function::Source;
+use super::syntax::Function;
 use super::syntax::{Bad, Spelling, Template};
 use crate::error::{Error, Kind, Result, shown};
 use serde_json::{Map, Value};
 use url::Url;
 
-/// The last version that wrote calls between dollars.
+/// The last version that writes calls between dollars.
 const LAST_OF_DOLLARS: [u32; 3] = [13, 7, 1];
 
 /// Fields whose values can be secrets.
 const SECRET: [&str; 4] = ["RequestURL", "Parameters", "Headers", "Arguments"];
 
-/// The fields of a file, as they stand in it.
+/// The fields of a file.
 struct Fields(Map<String, Value>);
 
 /// Reads an uploader file.
@@ -58,7 +58,7 @@ pub(super) fn parse(json: &str) -> Result<Uploader> {
     })
 }
 
-/// The absolute URL that a text is; https where it names no scheme.
+/// The text as an absolute URL, https if it names no scheme.
 pub(super) fn absolute(text: &str) -> Option<Url> {
     let text = text.trim();
     let url = match text.contains("://") {
@@ -68,7 +68,7 @@ pub(super) fn absolute(text: &str) -> Option<Url> {
     url.ok().filter(is_http)
 }
 
-/// Whether a URL is one of http or https.
+/// Whether a URL is an http or https URL.
 pub(super) fn is_http(url: &Url) -> bool {
     matches!(url.scheme(), "http" | "https") && url.has_host()
 }
@@ -79,9 +79,9 @@ impl Fields {
         let what = match value {
             Ok(Value::Object(fields)) => return Ok(Fields(fields)),
             Ok(_) => "other JSON".into(),
-            Err(e) => format!("no JSON at line {}, column {}", e.line(), e.column()),
+            Err(e) => format!("invalid JSON at line {}, column {}", e.line(), e.column()),
         };
-        let expected = "expected an uploader file of ShareX";
+        let expected = "expected a ShareX uploader file";
         Err(Kind::Store(format!("{what}, {expected}")).into())
     }
 
@@ -91,13 +91,13 @@ impl Fields {
         found.map(|(_, value)| value)
     }
 
-    /// The text of a field; empty where there is none.
+    /// The text of a field; empty if the field is absent.
     fn text(&self, field: &str) -> Result<String> {
         scalar(self.get(field).unwrap_or(&Value::Null))
-            .ok_or_else(|| bad(field, "no text, expected one"))
+            .ok_or_else(|| bad(field, "not a string, expected one"))
     }
 
-    /// The first of these fields that says something.
+    /// The first of these fields that isn't empty.
     fn either(&self, fields: [&str; 2]) -> Result<String> {
         match self.text(fields[0])? {
             text if text.is_empty() => self.text(fields[1]),
@@ -107,7 +107,7 @@ impl Fields {
 
     /// Names and values of a field. PHP writes no pairs as `[]`.
     fn pairs(&self, field: &str) -> Result<Vec<(String, String)>> {
-        let expected = || bad(field, "other than names and texts, expected these");
+        let expected = || bad(field, "not names and strings, expected an object of them");
         let pair = |(name, value): (&String, &Value)| {
             let value = scalar(value).ok_or_else(expected)?;
             Ok((name.clone(), value))
@@ -121,7 +121,7 @@ impl Fields {
     }
 
     fn list(&self, field: &str) -> Result<Vec<String>> {
-        let expected = || bad(field, "no list of texts, expected one");
+        let expected = || bad(field, "not a list of strings, expected one");
         match self.get(field) {
             None | Some(Value::Null) => Ok(Vec::new()),
             Some(Value::Array(list)) => {
@@ -132,7 +132,7 @@ impl Fields {
         }
     }
 
-    /// Refuses a file that is for other things than pictures only.
+    /// Refuses a file that isn't for pictures.
     fn check_destination(&self) -> Result<()> {
         const OTHER: [&str; 3] = ["TextUploader", "URLShortener", "URLSharingService"];
         let types = self.text("DestinationType")?;
@@ -144,8 +144,8 @@ impl Fields {
         Ok(())
     }
 
-    /// How calls are written: as they are seen in it. Where they are seen in both ways or in none,
-    /// the version says it; without one, braces.
+    /// The spelling of calls: the one that the file uses. If it uses both or none, the version
+    /// decides; without a version, braces.
     fn spelling(&self) -> Result<Spelling> {
         let mut texts = Vec::new();
         for field in [
@@ -197,8 +197,8 @@ impl Fields {
         }
     }
 
-    /// The name of the picture's part; None for a body that is the picture. Files before 12.4 have
-    /// no Body, and some of them have `RequestFormat`.
+    /// The name of the picture's part; None if the body is the picture. Files before 12.4 have no
+    /// Body, and some of them have `RequestFormat`.
     fn file_field(&self) -> Result<Option<String>> {
         let body = self.either(["Body", "RequestFormat"])?;
         let field = self.text("FileFormName")?;
@@ -235,8 +235,8 @@ impl Fields {
     }
 }
 
-/// A template. What is wrong with it is said without its text, where that can be a secret: then
-/// only a name of letters is taken for the name of a function.
+/// A template. If its text can be a secret, errors don't quote it, and only a name of letters
+/// counts as the name of a function.
 fn template(spelling: Spelling, field: &str, place: &str, text: &str) -> Result<Template> {
     spelling.parse(text).map_err(|e| match e {
         Bad::Syntax(what) => bad(place, what),
@@ -250,7 +250,7 @@ fn template(spelling: Spelling, field: &str, place: &str, text: &str) -> Result<
     })
 }
 
-/// Refuses names that no header can have.
+/// Refuses invalid names of headers.
 fn check_names(headers: Vec<(String, Template)>) -> Result<Vec<(String, Template)>> {
     let is_token = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
     for (name, _) in &headers {
@@ -262,7 +262,7 @@ fn check_names(headers: Vec<(String, Template)>) -> Result<Vec<(String, Template
     Ok(headers)
 }
 
-/// Text, a number or a truth value as text; null as nothing.
+/// Text, a number or a boolean as text; null as nothing.
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::Null => Some(String::new()),

@@ -1,6 +1,6 @@
-//! What the calls in a template give, and where they look.
+//! Evaluates the calls in a template.
 
-use super::syntax::{Call, Part, Template};
+use super::syntax::{Call, Function, Part, Template};
 use super::{Answer, Upload, query};
 use crate::error::{Error, Kind, Result, shown};
 use base64::Engine;
@@ -8,47 +8,12 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::borrow::Cow;
 
-/// A function that a template can call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Function {
-    /// The answer, or what an old file takes for it; see [`Source`].
-    Response,
-    /// The URL that the answer came from, after redirects.
-    ResponseUrl,
-    /// A header of the answer.
-    Header,
-    /// What a `JSONPath` finds in the answer, or in the first argument.
-    Json,
-    /// What an `XPath` finds there.
-    Xml,
-    /// What a pattern finds there, or a group of it.
-    Regex,
-    /// What a pattern of `RegexList` finds in the answer: its number, then a group.
-    Listed,
-    /// The name of the file that is sent.
-    FileName,
-    /// The text of a text upload: nothing.
-    Input,
-    /// Base64 of its argument.
-    Base64,
-    /// One of its arguments, by chance.
-    Random,
-    /// One of its arguments, by the user's choice.
-    Select,
-    /// What the user types.
-    InputBox,
-    /// An older name of it.
-    Prompt,
-    /// A window with text in it: nothing.
-    OutputBox,
-}
-
-/// What an answer is taken to be: `ResponseType` of files before 12.4.
+/// What counts as the answer: `ResponseType` of files before 12.4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
     /// Its body.
     Body,
-    /// The URL that it came from.
+    /// Its URL.
     Url,
     /// All its headers, one a line.
     Headers,
@@ -56,18 +21,18 @@ pub(super) enum Source {
     Location,
 }
 
-/// What a template is evaluated with.
+/// The context in which to evaluate a template.
 pub(super) struct Scope<'a> {
     pub(super) upload: &'a Upload<'a>,
-    /// None while the request is made.
+    /// None while building the request.
     pub(super) answer: Option<&'a Answer<'a>>,
     pub(super) source: Source,
     pub(super) regexes: &'a [String],
-    /// Whether the result is a URL, in which a filename is to be percent-encoded.
+    /// Whether the result is a URL, in which a filename must be percent-encoded.
     pub(super) url: bool,
 }
 
-/// Bytes that a filename in a URL has as they are, besides letters and digits.
+/// Bytes that need no percent-encoding in a filename, besides letters and digits.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -75,33 +40,7 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 impl Function {
-    /// The function of this name; its case doesn't matter.
-    pub(super) fn named(name: &str) -> Option<Self> {
-        Some(match name.to_ascii_lowercase().as_str() {
-            "response" => Function::Response,
-            "responseurl" => Function::ResponseUrl,
-            "header" => Function::Header,
-            "json" => Function::Json,
-            "xml" => Function::Xml,
-            "regex" => Function::Regex,
-            "filename" => Function::FileName,
-            "input" => Function::Input,
-            "base64" => Function::Base64,
-            "random" => Function::Random,
-            "select" => Function::Select,
-            "inputbox" => Function::InputBox,
-            "prompt" => Function::Prompt,
-            "outputbox" => Function::OutputBox,
-            _ => return None,
-        })
-    }
-
-    pub(super) fn needs_argument(self) -> bool {
-        use Function::{Base64, Header, Json, Random, Regex, Select, Xml};
-        matches!(self, Header | Json | Xml | Regex | Base64 | Random | Select)
-    }
-
-    /// The name that the user answers it by, where it asks the user.
+    /// The name under which the user answers it, if it asks the user.
     fn asks(self) -> Option<&'static str> {
         match self {
             Function::Select => Some("select"),
@@ -113,12 +52,12 @@ impl Function {
 }
 
 impl Template {
-    /// The text that it stands for.
+    /// Evaluates it.
     ///
     /// # Errors
     ///
-    /// [`Kind::Host`] where the answer lacks something, [`Kind::Store`] for a path or pattern that
-    /// is none, and for a question to the user that nobody answered.
+    /// [`Kind::Host`] if the answer lacks something, [`Kind::Store`] for an invalid path or
+    /// pattern, and for a question that the user didn't answer.
     pub(super) fn text(&self, scope: &Scope) -> Result<String> {
         let parts = self.0.iter().map(|part| match part {
             Part::Text(text) => Ok(text.clone()),
@@ -127,11 +66,23 @@ impl Template {
         parts.collect()
     }
 
-    /// Checks that the user has answered all that it will ask.
+    /// Whether it reads the answer's body, or what counts as that in the file.
+    pub(super) fn reads_answer(&self) -> bool {
+        use Function::{Json, Listed, Regex, Response, Xml};
+        self.0.iter().any(|part| match part {
+            Part::Text(_) => false,
+            Part::Call(call) => {
+                matches!(call.function, Json | Listed | Regex | Response | Xml)
+                    || call.arguments.iter().any(Template::reads_answer)
+            }
+        })
+    }
+
+    /// Checks that the user has answered all its questions.
     ///
     /// # Errors
     ///
-    /// [`Kind::Store`] where not.
+    /// [`Kind::Store`] if not.
     pub(super) fn check_answered(&self, scope: &Scope) -> Result<()> {
         for part in &self.0 {
             let Part::Call(call) = part else { continue };
@@ -190,7 +141,7 @@ impl Call {
         }
     }
 
-    /// What the user gave by `--set`, under the title of the question or the function's name.
+    /// The user's value from `--set`, under the title of the question or the function's name.
     fn user_says(&self, arguments: &[&str], scope: &Scope) -> Result<String> {
         let name = self.function.asks().unwrap_or_default();
         let is_choice = self.function == Function::Select;
@@ -205,7 +156,7 @@ impl Call {
             return Err(Kind::Store(format!("{what}, {how}")).into());
         };
         if is_choice && !arguments.contains(&value.as_str()) {
-            let what = "the value of --set select is no choice of the file";
+            let what = "the value of --set select isn't one of the file's choices";
             return Err(Kind::Store(what.into()).into());
         }
         Ok(value.clone())
@@ -216,12 +167,12 @@ impl<'a> Scope<'a> {
     fn answer(&self) -> Result<&'a Answer<'a>> {
         self.answer.ok_or_else(|| {
             Error::from(Kind::Store(
-                "a function of the answer, expected one that a request can have".into(),
+                "a function for answers, expected one for requests".into(),
             ))
         })
     }
 
-    /// The answer as this file takes it.
+    /// The answer, as this file defines it.
     pub(super) fn response(&self) -> Result<Cow<'a, str>> {
         let answer = self.answer()?;
         Ok(match self.source {
@@ -246,7 +197,7 @@ impl<'a> Scope<'a> {
         })
     }
 
-    /// Where to look, and what for: `INPUT|PATH`, or `PATH` in the answer.
+    /// The input and the path: `INPUT|PATH`, or `PATH` in the answer.
     fn input_and<'b>(&self, arguments: &[&'b str]) -> Result<(Cow<'b, str>, &'b str)>
     where
         'a: 'b,
@@ -258,7 +209,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The pattern of `RegexList` that has this number, from 1.
+    /// The pattern in `RegexList` with this number, from 1.
     fn listed(&self, number: &str) -> Result<&'a str> {
         let index = number.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
         let found = index.and_then(|i| self.regexes.get(i));

@@ -1,9 +1,9 @@
 //! Image hosts, as `ShareX` custom uploader files (`.sxcu`) describe them.
 //!
-//! An [`Uploader`] says what request to send with a picture, and finds the picture's URL in the
-//! answer. It sends nothing itself. Files of every `ShareX` are read as they are, but for three
-//! things: codes of the clock and of chance such as `%y` or `%guid` are sent as they stand, several
-//! values of a file are sent in the order of their names, and what asks the user has to be answered
+//! An [`Uploader`] builds the request for a picture, and finds the picture's URL in the answer. It
+//! sends nothing itself. It reads files of every version of `ShareX` as they are, with three
+//! exceptions: codes for time and random values such as `%y` or `%guid` are sent unchanged, a
+//! file's values are sent in the order of their names, and questions to the user must be answered
 //! beforehand, in [`Upload::set`]:
 //!
 //! - `{inputbox:TITLE}` and `{prompt:TITLE}`, whatever default they have, by the value named
@@ -11,7 +11,8 @@
 //! - `{inputbox}` and `{prompt}` by the one named `inputbox` or `prompt`;
 //! - `{select:A|B|C}` by the one named `select`, which must be one of the choices.
 //!
-//! No message shows a value of Headers, Arguments or Parameters, nor `RequestURL`: they hold tokens.
+//! No message shows a value of Headers, Arguments or Parameters, nor `RequestURL`: they hold
+//! tokens.
 
 mod file;
 mod function;
@@ -26,14 +27,14 @@ use std::fmt;
 use syntax::Template;
 use url::Url;
 
-/// A host of pictures: an uploader file that has been read.
+/// An image host: a parsed uploader file.
 pub struct Uploader {
     name: String,
     method: String,
     request_url: Template,
     parameters: Vec<(String, Template)>,
     headers: Vec<(String, Template)>,
-    /// The name of the picture's part; None where the picture is the whole body.
+    /// The name of the picture's part; None if the picture is the whole body.
     file_field: Option<String>,
     arguments: Vec<(String, Template)>,
     source: Source,
@@ -44,23 +45,23 @@ pub struct Uploader {
     complaint: Template,
 }
 
-/// What is known of one picture before it is sent.
+/// The parameters of one upload.
 #[derive(Clone, Copy)]
 pub struct Upload<'a> {
-    /// The name that the picture has for the host.
+    /// The name of the picture for the host.
     pub filename: &'a str,
-    /// What the user answers to an uploader that asks: `--set NAME=VALUE`.
+    /// The user's answers to the uploader's questions: `--set NAME=VALUE`.
     pub set: &'a BTreeMap<String, String>,
-    /// A number below the one that it is given.
+    /// Returns a random number below its argument.
     pub random: &'a dyn Fn(usize) -> usize,
 }
 
-/// What the host answered.
+/// The host's answer.
 #[derive(Clone, Copy)]
 pub struct Answer<'a> {
     /// The status, such as 200.
     pub status: u16,
-    /// Where the answer came from, after redirects.
+    /// Its URL, after redirects.
     pub url: &'a str,
     /// Names and values.
     pub headers: &'a [(String, String)],
@@ -68,14 +69,14 @@ pub struct Answer<'a> {
     pub body: &'a str,
 }
 
-/// What to send.
+/// The request to send.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// POST, PUT or PATCH.
     pub method: String,
     /// An absolute URL, with its parameters.
     pub url: String,
-    /// Names and values, without those that the body decides.
+    /// Names and values, except those that the body determines.
     pub headers: Vec<(String, String)>,
     /// How the picture is sent.
     pub body: Body,
@@ -95,14 +96,14 @@ pub enum Body {
     Binary,
 }
 
-/// Where a picture is, once it is sent. All of these are absolute.
+/// The URLs of a picture that was sent, all absolute.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Links {
     /// The picture.
     pub url: String,
-    /// A small one, if the host makes them.
+    /// Its thumbnail, if the host makes one.
     pub thumbnail: Option<String>,
-    /// What deletes it, if the host says so. A secret.
+    /// The URL that deletes it, if the host returns one. A secret.
     pub deletion: Option<String>,
 }
 
@@ -111,24 +112,24 @@ impl Uploader {
     ///
     /// # Errors
     ///
-    /// [`Kind::Store`] for one that is damaged, that isn't for pictures, or that does something
-    /// that we can't do.
+    /// [`Kind::Store`] for a file that is damaged, isn't for pictures, or does something
+    /// unsupported.
     pub fn parse(json: &str) -> Result<Self> {
         file::parse(json)
     }
 
-    /// What the file calls it, else its host.
+    /// Its name in the file, or else its host.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What to send with a picture.
+    /// Builds the request for a picture.
     ///
     /// # Errors
     ///
-    /// [`Kind::Store`] where the file asks the user for something that nobody answered, and where
-    /// what it gives is no URL or no header.
+    /// [`Kind::Store`] if the user hasn't answered a question of the file, and if the file yields
+    /// an invalid URL or header.
     pub fn request(&self, upload: &Upload) -> Result<Request> {
         let scope = self.scope(upload, None);
         let answers = [
@@ -154,13 +155,21 @@ impl Uploader {
         })
     }
 
-    /// Where the picture is, by an answer whose status is 2xx.
+    /// Whether the body of an answer with status 2xx is needed to find the picture's URL: it may be
+    /// the picture itself, which isn't text.
+    #[must_use]
+    pub fn reads_body(&self) -> bool {
+        let links = [&self.url, &self.thumbnail, &self.deletion];
+        self.source == Source::Body && links.iter().any(|template| template.reads_answer())
+    }
+
+    /// The URLs of the picture, from an answer with status 2xx.
     ///
-    /// A thumbnail or a deletion that isn't found is no error: many answers lack them.
+    /// A missing thumbnail or deletion URL is not an error: many answers lack them.
     ///
     /// # Errors
     ///
-    /// [`Kind::Host`] where there is no URL in the answer.
+    /// [`Kind::Host`] if there is no URL in the answer.
     pub fn answer(&self, upload: &Upload, answer: &Answer) -> Result<Links> {
         let scope = Scope {
             url: true,
@@ -179,7 +188,7 @@ impl Uploader {
         })
     }
 
-    /// What the host says went wrong, by an answer whose status isn't 2xx.
+    /// The host's error message, from an answer whose status isn't 2xx.
     #[must_use]
     pub fn complaint(&self, upload: &Upload, answer: &Answer) -> Option<String> {
         let text = self
@@ -223,7 +232,7 @@ impl Uploader {
         Ok(url.into())
     }
 
-    /// The headers, without those that follow from the body.
+    /// The headers, except those that follow from the body.
     fn headers(&self, scope: &Scope) -> Result<Vec<(String, String)>> {
         let mut headers = texts("Headers", &self.headers, scope)?;
         let is_ours = |name: &str| match name.to_ascii_lowercase().as_str() {
@@ -243,7 +252,7 @@ impl Uploader {
         Ok(headers)
     }
 
-    /// The error that an answer gave no URL, with what the host says about it.
+    /// The error for an answer without a URL, with the host's message.
     fn explain(&self, error: Error, upload: &Upload, answer: &Answer) -> Error {
         let place = format!("{}: URL", self.name);
         match (error.kind(), self.complaint(upload, answer)) {
@@ -255,7 +264,7 @@ impl Uploader {
     }
 }
 
-/// Text from outside as one line to read: without control characters, and not all of it.
+/// Text from outside as one line for messages: shortened, and without control characters.
 fn line(text: &str) -> String {
     const MOST: usize = 200;
     let mut chars = text.trim().chars();
@@ -272,7 +281,7 @@ fn line(text: &str) -> String {
     line
 }
 
-/// What the templates of a field give, with their names.
+/// The values of a field's templates, with their names.
 fn texts(
     field: &str,
     templates: &[(String, Template)],
@@ -285,10 +294,10 @@ fn texts(
     templates.iter().map(text).collect()
 }
 
-/// The URL that a text is, or that it is relative to the one that the answer came from.
+/// The text as a URL, which may be relative to the URL of the answer.
 ///
-/// A text without dot and slash is taken for a word rather than for a relative URL; one that is a
-/// URL only after its percent signs are decoded, as a parameter of another URL is, for that URL.
+/// A text without dot and slash counts as a word, not as a relative URL. A text that is a URL only
+/// after percent-decoding, such as a parameter of another URL, counts as that URL.
 fn resolve(text: &str, base: &str) -> Result<Url> {
     let decoded = percent_decode_str(text).decode_utf8_lossy();
     let is_absolute = |text: &str| Url::parse(text.trim()).is_ok();
@@ -305,13 +314,11 @@ fn resolve(text: &str, base: &str) -> Result<Url> {
     };
     url.filter(file::is_http).ok_or_else(|| {
         let what = sort_of(text);
-        Error::from(Kind::Host(format!(
-            "{what}, expected a URL of http or https"
-        )))
+        Error::from(Kind::Host(format!("{what}, expected an http or https URL")))
     })
 }
 
-/// What a text is that should have been a URL: in full only where it is short and can't hold a
+/// Describes a text that should have been a URL: in full only if it is short and can't hold a
 /// secret.
 fn sort_of(text: &str) -> String {
     const SHORT: usize = 80;

@@ -1,7 +1,7 @@
-//! Finding a text in a text: by `JSONPath`, by `XPath`, by pattern.
+//! Finds a string in a text: by `JSONPath`, by `XPath`, by pattern.
 //!
-//! What is searched comes from outside, what is looked for comes from the user's file. Neither may
-//! exhaust the stack or the clock: nesting is bounded in both, and so are the steps of a pattern.
+//! The text comes from outside, the query from the user's file. Neither may exhaust the stack or
+//! take forever: nesting is bounded in both, and so are the steps of a pattern.
 
 use crate::error::{Error, Kind, Result, shown};
 use fancy_regex::{Regex, RegexBuilder};
@@ -10,29 +10,29 @@ use serde_json_path::JsonPath;
 use xmloxide::Document;
 use xmloxide::parser::{ParseOptions, parse_str_with_options};
 
-/// Bytes of a path, at most.
+/// The most bytes of a path.
 const LONGEST: usize = 500;
-/// Brackets in brackets of a path, at most.
+/// The deepest nesting of brackets in a path.
 const DEEPEST: usize = 8;
-/// Elements in elements of an answer, at most.
+/// The deepest nesting of elements in an answer.
 const DEEPEST_XML: u32 = 128;
-/// Memory for a part of a pattern, in bytes, at most.
+/// The most memory for a part of a pattern, in bytes.
 const LARGEST: usize = 1 << 20;
 
-/// The text, number or truth value that a `JSONPath` finds. The path is one of Json.NET, which
-/// `ShareX` uses; see [`standard`].
+/// The string, number or boolean that a `JSONPath` finds. The path is in the syntax of Json.NET,
+/// which `ShareX` uses; see [`standard`].
 ///
 /// # Errors
 ///
-/// [`Kind::Store`] for a path that is none; [`Kind::Host`] for an input that isn't JSON, and where
-/// not exactly one value is found, or one that isn't text.
+/// [`Kind::Store`] for an invalid path; [`Kind::Host`] if the input isn't JSON, and if the path
+/// doesn't find exactly one value, a string.
 pub(super) fn json(input: &str, path: &str) -> Result<String> {
     let bad = || Kind::Store(format!("'{}', expected a JSONPath", shown(path)));
     check_size(path).ok_or_else(bad)?;
     let parsed = JsonPath::parse(&standard(path)).map_err(|_| bad())?;
     let shown = shown(path);
     let input = input.trim_start_matches('\u{feff}');
-    let not_json = |_| Kind::Host(format!("answer isn't JSON, expected it with {shown}"));
+    let not_json = |_| Kind::Host(format!("answer isn't JSON, expected JSON with {shown}"));
     let value: Value = serde_json::from_str(input).map_err(not_json)?;
     let nodes = parsed.query(&value).all();
     let found = match nodes[..] {
@@ -45,12 +45,15 @@ pub(super) fn json(input: &str, path: &str) -> Result<String> {
         [Value::Object(_)] => "an object".into(),
         _ => format!("{} values", nodes.len()),
     };
-    Err(Kind::Host(format!("{found} at {shown} in the answer, expected a text")).into())
+    Err(Kind::Host(format!(
+        "{found} at {shown} in the answer, expected a string"
+    ))
+    .into())
 }
 
-/// A path of Json.NET, in which a name is anything up to a dot or a bracket, as RFC 9535 wants it,
-/// where such a name stands quoted in brackets: `a.b-c[0]` becomes `$['a']['b-c'][0]`. The `$.` at
-/// the start can be left out, so that `.a` is `$..a`, an `a` anywhere.
+/// Translates a path of Json.NET, where a name is anything up to a dot or a bracket, to RFC 9535,
+/// where such a name is quoted in brackets: `a.b-c[0]` becomes `$['a']['b-c'][0]`. The `$.` at the
+/// start is optional, so `.a` is `$..a`, an `a` anywhere.
 fn standard(path: &str) -> String {
     let mut rest = match path.strip_prefix('$') {
         Some(rest) if rest.is_empty() || rest.starts_with(['.', '[']) => rest,
@@ -84,7 +87,7 @@ fn standard(path: &str) -> String {
     out
 }
 
-/// How many bytes the bracket has that the text starts with; a quoted bracket is none.
+/// The length in bytes of the bracket at the start of the text; a quoted bracket doesn't count.
 fn end_of_bracket(text: &str) -> usize {
     let (mut depth, mut quote, mut escaped) = (0, None, false);
     for (i, c) in text.char_indices() {
@@ -106,39 +109,39 @@ fn end_of_bracket(text: &str) -> usize {
 ///
 /// # Errors
 ///
-/// [`Kind::Store`] for an expression that is none; [`Kind::Host`] for an input that isn't XML, and
-/// where nothing is found.
+/// [`Kind::Store`] for an invalid expression; [`Kind::Host`] if the input isn't XML, and if nothing
+/// is found.
 pub(super) fn xml(input: &str, path: &str) -> Result<String> {
     let shown = shown(path);
     let bad = || Kind::Store(format!("'{shown}', expected an XPath"));
     check_size(path).ok_or_else(bad)?;
     let options = ParseOptions::default().max_depth(DEEPEST_XML);
-    let not_xml = |_| Kind::Host(format!("answer isn't XML, expected it with {shown}"));
+    let not_xml = |_| Kind::Host(format!("answer isn't XML, expected XML with {shown}"));
     let input = input.trim_start_matches('\u{feff}').trim_start();
     let document: Document = parse_str_with_options(input, &options).map_err(not_xml)?;
     let found = xmloxide::xpath::evaluate(&document, document.root(), &format!("string({path})"))
         .map_err(|_| bad())?;
     match found.to_xpath_string() {
         text if text.is_empty() => {
-            let what = format!("nothing at {shown} in the answer, expected a text");
+            let what = format!("nothing at {shown} in the answer, expected a string");
             Err(Kind::Host(what).into())
         }
         text => Ok(text),
     }
 }
 
-/// What a pattern of .NET finds first: all of it, or a group by number or name.
+/// The first match of a .NET pattern: all of it, or a group by number or name.
 ///
 /// # Errors
 ///
-/// [`Kind::Store`] for a pattern that is none, or that takes too long; [`Kind::Host`] where it
-/// finds nothing. Neither shows the pattern, which can have a token in it.
+/// [`Kind::Store`] for a pattern that is invalid or takes too long; [`Kind::Host`] if it finds
+/// nothing. Neither shows the pattern, which may contain a token.
 pub(super) fn regex(input: &str, pattern: &str, group: &str) -> Result<String> {
     let bad = |what: &str| Error::from(Kind::Store(what.into()));
     let regex: Regex = RegexBuilder::new(pattern)
         .delegate_size_limit(LARGEST)
         .build()
-        .map_err(|_| bad("a pattern that can't be read, expected a regular expression"))?;
+        .map_err(|_| bad("an invalid pattern, expected a regular expression"))?;
     let found = regex
         .captures(input)
         .map_err(|_| bad("a regular expression that takes too long"))?;
@@ -152,11 +155,11 @@ pub(super) fn regex(input: &str, pattern: &str, group: &str) -> Result<String> {
     };
     part.map(|part| part.as_str().to_owned()).ok_or_else(|| {
         let group = shown(group);
-        Kind::Host(format!("no group {group} in what fits the pattern")).into()
+        Kind::Host(format!("no group {group} in the match of the pattern")).into()
     })
 }
 
-/// The group that has this number in .NET, which counts those with a name after the others.
+/// The group with this number in .NET, which numbers named groups after the others.
 fn nth_group(regex: &Regex, number: usize) -> Option<usize> {
     let groups = || regex.capture_names().enumerate();
     let unnamed = groups().filter(|(_, name)| name.is_none());
@@ -164,7 +167,7 @@ fn nth_group(regex: &Regex, number: usize) -> Option<usize> {
     unnamed.chain(named).map(|(index, _)| index).nth(number)
 }
 
-/// Whether a path is of a size that its parser, which calls itself for every bracket, can bear.
+/// Whether a path is small enough for its parser, which recurses at every bracket.
 fn check_size(path: &str) -> Option<()> {
     let mut depth = 0_usize;
     let mut deepest = 0;
@@ -210,16 +213,19 @@ mod tests {
         assert_eq!(json("[[3]]", "[0][0]").unwrap(), "3");
         assert_eq!(json("\"x\"", "$").unwrap(), "x");
         for (path, expected) in [
-            ("nope", "nothing at nope in the answer, expected a text"),
-            ("none", "null at none in the answer, expected a text"),
-            ("a", "an object at a in the answer, expected a text"),
-            (".x", "2 values at .x in the answer, expected a text"),
+            ("nope", "nothing at nope in the answer, expected a string"),
+            ("none", "null at none in the answer, expected a string"),
+            ("a", "an object at a in the answer, expected a string"),
+            (".x", "2 values at .x in the answer, expected a string"),
             ("a[", "'a[', expected a JSONPath"),
         ] {
             assert_eq!(json(input, path).unwrap_err().to_string(), expected);
         }
         let error = json("<html>", "url").unwrap_err();
-        assert_eq!(error.to_string(), "answer isn't JSON, expected it with url");
+        assert_eq!(
+            error.to_string(),
+            "answer isn't JSON, expected JSON with url"
+        );
     }
 
     #[test]

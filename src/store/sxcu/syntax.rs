@@ -1,10 +1,9 @@
 //! The template language of uploader files: text with calls in it, in two spellings.
 //!
-//! Braces, of `ShareX` 14.0 and later: `{name:argument|argument}`, and arguments are templates too.
-//! Dollars, up to 13.7: `$name:argument|argument$`, without calls inside calls. In both of them a
-//! backslash makes the character after it plain. What a call does is in `function.rs`.
+//! Braces, in `ShareX` 14.0 and later: `{name:argument|argument}`, where arguments are templates,
+//! too. Dollars, up to 13.7: `$name:argument|argument$`, without nested calls. In both, a backslash
+//! makes the next character plain. `function.rs` evaluates the calls.
 
-use super::function::Function;
 use std::iter::Peekable;
 use std::str::Chars;
 
@@ -14,26 +13,26 @@ pub(super) struct Template(pub(super) Vec<Part>);
 
 /// A piece of a template.
 pub(super) enum Part {
-    /// As it is.
+    /// Plain text.
     Text(String),
-    /// What a function gives.
+    /// A call of a function.
     Call(Call),
 }
 
-/// A function and what it is given.
+/// A function and its arguments.
 pub(super) struct Call {
     pub(super) function: Function,
     pub(super) arguments: Vec<Template>,
 }
 
-/// How calls are written.
+/// The spelling of calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spelling {
     Braces,
     Dollars,
 }
 
-/// Why a text is no template.
+/// Why a text isn't a template.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Bad {
     /// No function has this name.
@@ -42,11 +41,74 @@ pub(super) enum Bad {
     Syntax(&'static str),
 }
 
-/// Calls inside calls, at most.
+/// The deepest nesting of calls.
 const DEPTH: usize = 16;
 
+/// A function that a template can call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Function {
+    /// The answer, or what counts as that in an old file; see [`Source`].
+    Response,
+    /// The URL of the answer, after redirects.
+    ResponseUrl,
+    /// A header of the answer.
+    Header,
+    /// The value at a `JSONPath` in the answer, or in the first argument.
+    Json,
+    /// The value at an `XPath` there.
+    Xml,
+    /// The match of a pattern there, or a group of it.
+    Regex,
+    /// The match of a pattern from `RegexList` in the answer: its number, then a group.
+    Listed,
+    /// The name of the file that is sent.
+    FileName,
+    /// The text of a text upload: nothing.
+    Input,
+    /// Base64 of its argument.
+    Base64,
+    /// One of its arguments, at random.
+    Random,
+    /// One of its arguments, by the user's choice.
+    Select,
+    /// What the user types.
+    InputBox,
+    /// An older name of it.
+    Prompt,
+    /// A window with text: nothing.
+    OutputBox,
+}
+
+impl Function {
+    /// The function of this name, ignoring case.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Some(match name.to_ascii_lowercase().as_str() {
+            "response" => Function::Response,
+            "responseurl" => Function::ResponseUrl,
+            "header" => Function::Header,
+            "json" => Function::Json,
+            "xml" => Function::Xml,
+            "regex" => Function::Regex,
+            "filename" => Function::FileName,
+            "input" => Function::Input,
+            "base64" => Function::Base64,
+            "random" => Function::Random,
+            "select" => Function::Select,
+            "inputbox" => Function::InputBox,
+            "prompt" => Function::Prompt,
+            "outputbox" => Function::OutputBox,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn needs_argument(self) -> bool {
+        use Function::{Base64, Header, Json, Random, Regex, Select, Xml};
+        matches!(self, Header | Json | Xml | Regex | Base64 | Random | Select)
+    }
+}
+
 impl Spelling {
-    /// Whether a call of a function that we know is written like this in the text.
+    /// Whether the text has a call of a known function in this spelling.
     pub(super) fn is_in(self, text: &str) -> bool {
         let (open, ends) = match self {
             Spelling::Braces => ('{', [':', '}', '|']),
@@ -80,7 +142,7 @@ impl Template {
         })])
     }
 
-    /// Whether it is nothing at all.
+    /// Whether it is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -105,7 +167,7 @@ impl Template {
     }
 }
 
-/// Text up to its end, or, inside a call, up to what ends an argument.
+/// Text up to its end, or, inside a call, up to the end of an argument.
 fn braces(chars: &mut Peekable<Chars>, depth: usize) -> Result<Template, Bad> {
     let mut template = Template::default();
     let inside = depth < DEPTH;
@@ -123,7 +185,7 @@ fn braces(chars: &mut Peekable<Chars>, depth: usize) -> Result<Template, Bad> {
     Ok(template)
 }
 
-/// A call, from behind its opening brace to behind its closing one.
+/// A call, from after its opening brace to after its closing one.
 fn call_in_braces(
     chars: &mut Peekable<Chars>,
     depth: usize,
@@ -142,7 +204,7 @@ fn call_in_braces(
     }
 }
 
-/// Text with calls between dollars; nothing between two of them is nothing.
+/// Text with calls between dollars; an empty call is nothing.
 fn dollars(chars: &mut Peekable<Chars>) -> Result<Template, Bad> {
     let mut template = Template::default();
     while let Some(c) = chars.next() {
@@ -164,7 +226,7 @@ fn dollars(chars: &mut Peekable<Chars>) -> Result<Template, Bad> {
     Ok(template)
 }
 
-/// What stands between two dollars, up to behind the second, without its backslashes.
+/// The text between two dollars, without backslashes; stops after the second dollar.
 fn call_in_dollars(chars: &mut Peekable<Chars>) -> Result<String, Bad> {
     let mut call = String::new();
     loop {
@@ -177,8 +239,8 @@ fn call_in_dollars(chars: &mut Peekable<Chars>) -> Result<String, Bad> {
     }
 }
 
-/// A call whose arguments are plain. A regex is one of the file's list here: its number, then a
-/// group. Only those that take several arguments split what they are given.
+/// A call with plain arguments. A regex is one of the file's list here: its number, then a group.
+/// Only functions of several arguments split theirs.
 fn push_dollar_call(template: &mut Template, name: &str, rest: Option<&str>) -> Result<(), Bad> {
     let known = Function::named(name).ok_or_else(|| Bad::Unknown(name.to_owned()))?;
     let rest = rest.into_iter();
@@ -202,7 +264,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The template as one would write a tree: `text<function(argument,argument)>`.
+    /// The template written as a tree: `text<function(argument,argument)>`.
     fn tree(template: &Template) -> String {
         let part = |part: &Part| match part {
             Part::Text(text) => text.clone(),

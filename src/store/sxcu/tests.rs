@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// A file with these fields, besides those that it can't do without.
+/// A file with these fields, besides the required ones.
 fn file(fields: &str) -> String {
     format!(
         r#"{{"RequestURL":"https://img.example.org/up","FileFormName":"f","Body":"MultipartFormData"{}{fields}}}"#,
@@ -19,7 +19,7 @@ fn refused(fields: &str) -> String {
     error.to_string()
 }
 
-/// Runs something with an upload for which the user gave these values.
+/// Calls `run` with an upload for which the user has set these values.
 fn with<T>(set: &[(&str, &str)], run: impl FnOnce(&Upload) -> T) -> T {
     let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     run(&Upload {
@@ -87,7 +87,7 @@ fn a_url_is_absolute_and_without_fragment() {
     ] {
         let error = url("", body).unwrap_err();
         assert!(matches!(error.kind(), Kind::Host(_)), "{error}");
-        let expected = format!("img.example.org: URL: {expected}, expected a URL of http or https");
+        let expected = format!("img.example.org: URL: {expected}, expected an http or https URL");
         assert_eq!(error.to_string(), expected);
     }
 }
@@ -146,16 +146,16 @@ fn what_carries_no_picture_is_refused() {
         ),
         (
             r#""Headers":["a"]"#,
-            "Headers: other than names and texts, expected these",
+            "Headers: not names and strings, expected an object of them",
         ),
         (
             r#""Headers":{"a b":"c"}"#,
             "Headers: 'a b', expected the name of a header",
         ),
-        (r#""URL":{}"#, "URL: no text, expected one"),
+        (r#""URL":{}"#, "URL: not a string, expected one"),
         (
             r#""RegexList":"a""#,
-            "RegexList: no list of texts, expected one",
+            "RegexList: not a list of strings, expected one",
         ),
         (
             r#""URL":"{sha256:{response}}""#,
@@ -174,9 +174,9 @@ fn what_carries_no_picture_is_refused() {
     for (file, expected) in [
         (
             "",
-            "no JSON at line 1, column 0, expected an uploader file of ShareX",
+            "invalid JSON at line 1, column 0, expected a ShareX uploader file",
         ),
-        ("[]", "other JSON, expected an uploader file of ShareX"),
+        ("[]", "other JSON, expected a ShareX uploader file"),
         (
             r#"{"Body":"MultipartFormData"}"#,
             "FileFormName: nothing, expected a name",
@@ -316,7 +316,7 @@ fn a_host_says_what_went_wrong() {
     let error = with(&[], |upload| file.answer(upload, &answer(body))).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "img.example.org: URL: nothing at data.link in the answer, expected a text; \
+        "img.example.org: URL: nothing at data.link in the answer, expected a string; \
          the host says \"too large\""
     );
 }

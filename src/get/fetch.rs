@@ -1,0 +1,348 @@
+//! Fetches pictures from whichever store has them.
+
+use super::home::{Home, Names};
+use super::options::Options;
+use crate::error::{Error, Kind, Result};
+use crate::index::{self, Link, Turn};
+use crate::key::{Digest, Key, Keys, Location, Name};
+use crate::store::{self, Fetched};
+use crate::wire::frame::Trailer;
+use crate::wire::parity::MOST_PARITY;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+/// How long a store may be silent before the next one is asked for the same picture, too.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long is waited for a store that is silent or out of reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Only where nothing shows that it is so: there may be another way to the same bytes.
+    Briefly,
+    /// Until the store has given up by itself.
+    Fully,
+}
+
+/// Finds pictures in the stores of a line of keys, and in those that the user named to look in
+/// first.
+pub(crate) struct Finder {
+    homes: Vec<Arc<Home>>,
+    /// The numbers of the homes of the line, in its order.
+    line: Vec<usize>,
+    limit: usize,
+}
+
+/// A picture's place, and the number of the home that it is in.
+type Place = (usize, Location);
+
+impl Finder {
+    pub fn new(keys: &Keys, options: &Options) -> Result<Self> {
+        let mut homes = Vec::new();
+        for name in &options.from {
+            let opened = store::open(name, &options.store)?;
+            let name = name.to_string_lossy().into();
+            homes.push(Home::new(opened, Names::Opened, name));
+        }
+        let mut line = Vec::new();
+        let mut known: Vec<(String, usize)> = Vec::new();
+        for key in keys.all() {
+            let names = Names::of(key);
+            let id = match &names {
+                Names::Store(store) => store.clone(),
+                _ => key.location.scheme_and_host().to_owned(),
+            };
+            if known.iter().all(|(other, _)| *other != id) {
+                known.push((id.clone(), homes.len()));
+                line.push(homes.len());
+                let store = store::at(&key.location, &options.store)?;
+                homes.push(Home::new(store, names, id));
+            }
+        }
+        Ok(Finder {
+            homes,
+            line,
+            limit: options.limit,
+        })
+    }
+
+    /// The home of a key in the line.
+    pub fn home_of(&self, key: &Key) -> usize {
+        let name = Name::from(key.digest);
+        let is_here = |at: &usize| {
+            let home = &self.homes[*at];
+            home.is_store() && home.locate(&name).as_ref() == Some(&key.location)
+        };
+        let of_line = || self.line.iter().copied();
+        let by_urls = |at: &usize| self.homes[*at].is_urls();
+        let found = of_line().find(is_here).or_else(|| of_line().find(by_urls));
+        found.unwrap_or(self.line[0])
+    }
+
+    /// The homes of the line.
+    pub fn line(&self) -> &[usize] {
+        &self.line
+    }
+
+    /// The stores to look in first.
+    pub fn first(&self) -> std::ops::Range<usize> {
+        0..self.line[0]
+    }
+
+    /// The place of a picture of this name in a home; none on an image host.
+    pub fn locate(&self, home: usize, name: &Name) -> Option<Location> {
+        self.homes[home].locate(name)
+    }
+
+    /// The places of a picture of this name in the stores to look in first.
+    pub fn opened(&self, name: &Name) -> Vec<Place> {
+        let place = |at: usize| Some((at, self.homes[at].locate(name)?));
+        self.first().filter_map(place).collect()
+    }
+
+    /// The name of a home: its store, or, for an image host, its scheme and host.
+    pub fn name(&self, home: usize) -> String {
+        self.homes[home].name.clone()
+    }
+
+    /// Fetches the frame of this digest from one place.
+    pub fn fetch_at(
+        &self,
+        home: usize,
+        location: &Location,
+        digest: &Digest,
+        limit: usize,
+        to: &mut Fetched,
+    ) -> Result<Trailer> {
+        self.homes[home].fetch(location, digest, limit, to)
+    }
+
+    /// The places where a picture that an index in `home` refers to may be, likeliest first.
+    fn places(&self, link: &Link, home: usize, turn: Option<Turn>) -> Vec<Place> {
+        let mut places: Vec<Place> = Vec::new();
+        for (copy, own) in (0..).zip(&link.places) {
+            let digest = link.digest;
+            let name = Name { digest, copy };
+            let here = |at: usize| Some((at, self.homes[at].locate(&name)?));
+            let turn = turn.and_then(|turn| self.line.get(turn.0).copied());
+            let turn = turn.filter(|_| copy == 0).and_then(here);
+            let line = self.line.iter().filter_map(|&at| here(at));
+            let own = [(home, own.clone())];
+            for place in self
+                .opened(&name)
+                .into_iter()
+                .chain(turn)
+                .chain(own)
+                .chain(line)
+            {
+                if places.iter().all(|(_, other)| *other != place.1) {
+                    places.push(place);
+                }
+            }
+        }
+        places.sort_by_key(|(at, _)| self.homes[*at].is_slow());
+        places
+    }
+
+    /// Whether any store is silent or out of reach.
+    pub fn is_any_slow(&self) -> bool {
+        self.homes.iter().any(|home| home.is_slow())
+    }
+
+    /// Whether the store that a frame was dealt out to, if it was, is silent or out of reach.
+    pub fn is_slow(&self, turn: Option<Turn>) -> bool {
+        let home = turn.and_then(|turn| self.line.get(turn.0));
+        home.is_some_and(|&at| self.homes[at].is_slow())
+    }
+
+    /// Fetches the frame that an index in `home` refers to; gives its trailer.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store that it should be in.
+    pub fn fetch(
+        &self,
+        link: &Link,
+        home: usize,
+        turn: Option<Turn>,
+        wait: Wait,
+        to: &mut Fetched,
+    ) -> Result<Trailer> {
+        let mut places = self.places(link, home, turn);
+        if wait == Wait::Briefly && places.len() > 1 {
+            places.retain(|(at, _)| !self.homes[*at].is_slow());
+        }
+        match self.fetch_from(&places, &link.digest, &link.places[0], wait, to) {
+            Err(e) if e.is_loss() => self.exhume(&places, link, to).ok_or(e),
+            other => other,
+        }
+    }
+
+    /// Fetches a frame that a prune has made a fossil in one of these places; and, as it may have been
+    /// moved back meanwhile, looks there once more.
+    fn exhume(&self, places: &[Place], link: &Link, to: &mut Fetched) -> Option<Trailer> {
+        let digest = &link.digest;
+        let mut is_pruned = false;
+        for (home, place) in places {
+            let copies = (0..=link.places.len()).filter_map(|copy| u8::try_from(copy).ok());
+            let mut names = copies.map(|copy| Name {
+                digest: *digest,
+                copy,
+            });
+            let Some(name) = names.find(|name| place.store_of(name).is_some()) else {
+                continue;
+            };
+            for batch in self.homes[*home].batches(place, &name) {
+                is_pruned = true;
+                let fossil = store::fossil(place, &name, batch)?;
+                let fetched = self.homes[*home].fetch(&fossil, digest, self.limit, to);
+                if let Ok(trailer) = fetched {
+                    return Some(trailer);
+                }
+            }
+        }
+        let main = &link.places[0];
+        let again = || {
+            self.fetch_from(places, digest, main, Wait::Briefly, to)
+                .ok()
+        };
+        is_pruned.then(again)?
+    }
+
+    /// Fetches the first good one of these; on failure, returns the error of `main` if it is among
+    /// them.
+    fn fetch_from(
+        &self,
+        places: &[Place],
+        digest: &Digest,
+        main: &Location,
+        wait: Wait,
+        to: &mut Fetched,
+    ) -> Result<Trailer> {
+        match places {
+            [] => Err(silent()),
+            [(home, location)] if wait == Wait::Fully || self.homes.len() == 1 => {
+                self.homes[*home].fetch(location, digest, self.limit, to)
+            }
+            _ => self.race(places, digest, main, wait, to),
+        }
+    }
+
+    /// Asks one place after another; if one doesn't answer for a while, asks the next one, too.
+    fn race(
+        &self,
+        places: &[Place],
+        digest: &Digest,
+        main: &Location,
+        wait: Wait,
+        to: &mut Fetched,
+    ) -> Result<Trailer> {
+        let (sender, answers) = mpsc::channel();
+        let mut left = places.iter();
+        let mut running = 0;
+        let mut failed: Option<Error> = None;
+        let mut asked: Vec<usize> = Vec::new();
+        loop {
+            if let Some((at, location)) = left.next() {
+                let home = Arc::clone(&self.homes[*at]);
+                let (location, digest, limit) = (location.clone(), *digest, self.limit);
+                let (sender, at) = (sender.clone(), *at);
+                thread::spawn(move || {
+                    let mut fetched = Fetched::default();
+                    let done = home.fetch(&location, &digest, limit, &mut fetched);
+                    // Nobody waits for it any more where another place was faster.
+                    let _ = sender.send((at, location, done.map(|trailer| (trailer, fetched))));
+                });
+                asked.push(at);
+                running += 1;
+            }
+            if running == 0 {
+                return Err(failed.expect("internal error: no place"));
+            }
+            let has_other_way = left.len() > 0 || wait == Wait::Briefly;
+            let most = if has_other_way {
+                PATIENCE
+            } else {
+                Duration::MAX
+            };
+            let answer = match answers.recv_timeout(most) {
+                Ok(answer) => answer,
+                Err(RecvTimeoutError::Timeout) => {
+                    for at in &asked {
+                        self.homes[*at].was_silent();
+                    }
+                    if left.len() == 0 {
+                        return Err(silent());
+                    }
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => unreachable!("internal error: we hold one"),
+            };
+            running -= 1;
+            let (at, location, done) = answer;
+            asked.retain(|other| *other != at);
+            match done {
+                Ok((trailer, fetched)) => {
+                    *to = fetched;
+                    return Ok(trailer);
+                }
+                Err(error) => {
+                    if failed.is_none() || location == *main {
+                        failed = Some(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Fetches the text of an index that an index in `home` refers to.
+    pub fn fetch_index(&self, link: &Link, home: usize) -> Result<Vec<u8>> {
+        let mut fetched = Fetched::default();
+        let trailer = self.fetch(link, home, None, Wait::Fully, &mut fetched)?;
+        index::text(&trailer, &fetched.bytes)
+    }
+
+    /// Fetches the text of a root that keys of the line name; also looks for its copies.
+    pub fn fetch_root(&self, root: &Link) -> Result<Vec<u8>> {
+        let mut fetched = Fetched::default();
+        let key = |location: &Location| Key {
+            location: location.clone(),
+            digest: root.digest,
+        };
+        let named = |copy: u8| {
+            let digest = root.digest;
+            let homes = self.homes.iter().enumerate();
+            homes.filter_map(move |(at, home)| Some((at, home.locate(&Name { digest, copy })?)))
+        };
+        let opened = named(0).filter(|(at, _)| *at < self.line[0]);
+        let keys = root.places.iter();
+        let keys = keys.map(|location| (self.home_of(&key(location)), location.clone()));
+        let places: Vec<Place> = opened.chain(keys).collect();
+        let main = &root.places[0];
+        let mut done = self.fetch_from(&places, &root.digest, main, Wait::Fully, &mut fetched);
+        if done.as_ref().is_err_and(Error::is_loss)
+            && let Some(trailer) = self.exhume(&places, root, &mut fetched)
+        {
+            done = Ok(trailer);
+        }
+        for copy in 1..=u8::try_from(MOST_PARITY).unwrap_or(u8::MAX) {
+            match &done {
+                Err(e) if e.is_loss() => {}
+                _ => break,
+            }
+            let places: Vec<Place> = named(copy).collect();
+            if places.is_empty() {
+                break;
+            }
+            let copy = self.fetch_from(&places, &root.digest, main, Wait::Fully, &mut fetched);
+            done = copy.or(done);
+        }
+        index::text(&done?, &fetched.bytes)
+    }
+}
+
+/// The error where a store is not waited for.
+fn silent() -> Error {
+    Error::from(Kind::Io("no answer")).because("the store is silent or out of reach")
+}

@@ -1,0 +1,354 @@
+//! Inspects every picture that a line of keys refers to, in every place where it should be.
+
+use super::fetch::{Finder, Wait};
+use super::options::Options;
+use super::rebuild::Rebuilder;
+use super::trail::{self, Tree};
+use crate::error::{Error, Kind, Result};
+use crate::index::{Found, Group, Link, Lost, Piece, Role, Turn, Walker};
+use crate::key::{Key, Location, Name};
+use crate::pipeline;
+use crate::store::Fetched;
+use crate::wire::carrier::sturdy::Corrections;
+use crate::wire::frame::FrameKind;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A picture that an index refers to.
+#[derive(Debug, Clone)]
+pub(super) struct Picture {
+    pub role: Role,
+    pub link: Link,
+    /// 0, or the number of the copy.
+    pub copy: u8,
+    /// The home of its tree.
+    pub home: usize,
+    pub turn: Option<Turn>,
+    /// Its group, and its number among the shards there.
+    pub group: Option<(Arc<Group>, usize)>,
+    /// Number, offset and size, of a data frame.
+    pub stands: (u64, u64, u64),
+}
+
+/// The state of a picture in a place.
+#[derive(Debug)]
+pub(super) enum State {
+    /// As it should be, after these corrections.
+    Good(Corrections),
+    Missing,
+    /// It is there but wrong, or can't be reached: why.
+    Damaged(Error),
+}
+
+/// A place of a picture, and the picture's state there.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub home: usize,
+    pub location: Location,
+    pub state: State,
+}
+
+/// A picture that was inspected.
+#[derive(Default)]
+pub(super) struct Looked {
+    /// None where an index is lost: see `lost`.
+    pub picture: Option<Picture>,
+    pub lost: Option<Lost>,
+    pub places: Vec<Place>,
+    /// Whether it can be restored, from any place or from its group.
+    pub can_be_had: bool,
+    /// The picture as fetched or rebuilt; not kept if it is good everywhere.
+    pub fetched: Fetched,
+}
+
+impl Looked {
+    pub fn picture(&self) -> &Picture {
+        self.picture.as_ref().expect("internal error: no picture")
+    }
+
+    /// The data frames that have been looked at, or that a lost index listed, and their bytes.
+    fn stands_for(&self) -> (u64, u64) {
+        match (&self.picture, &self.lost) {
+            (Some(picture), _) if picture.role == Role::Data => (1, picture.stands.2),
+            (None, Some(lost)) => lost.total.unwrap_or_default(),
+            _ => (0, 0),
+        }
+    }
+
+    /// Whether it is good in some place.
+    pub fn is_good(&self) -> bool {
+        self.places
+            .iter()
+            .any(|place| matches!(place.state, State::Good(_)))
+    }
+}
+
+/// Inspects pictures of one tree.
+pub(super) struct Inspector {
+    pub finder: Arc<Finder>,
+    pub rebuilder: Rebuilder,
+    /// The homes of the tree.
+    homes: Vec<usize>,
+    limit: usize,
+}
+
+/// Inspects every picture of a tree that `draw` selects, many at once; calls `work` with each in
+/// the thread that inspected it, and `drain` in order.
+pub(super) fn run(
+    tree: &Tree,
+    finder: &Arc<Finder>,
+    options: &Options,
+    mut draw: impl FnMut(&Picture) -> bool + Send + 'static,
+    work: impl Fn(&mut Looked) -> Result<()> + Send + Sync + 'static,
+    mut drain: impl FnMut(&mut Looked) -> Result<()>,
+) -> Result<()> {
+    let mut walker = trail::walker(tree, 0, finder);
+    let inspector = Inspector::new(tree, finder, options);
+    let home = tree.home;
+    let mut waiting = VecDeque::new();
+    let progress = &options.store.progress;
+    let mut expecting = progress.expecting();
+    pipeline::run(
+        options.jobs,
+        Looked::default,
+        move |looked: &mut Looked| {
+            *looked = Looked {
+                fetched: std::mem::take(&mut looked.fetched),
+                ..Looked::default()
+            };
+            let found = next(&mut walker, home, &mut waiting, &mut draw, looked)?;
+            expecting.see(walker.size());
+            Ok(found)
+        },
+        move |looked, (): &mut ()| {
+            if looked.picture.is_some() {
+                inspector.look(looked);
+                work(looked)?;
+            }
+            Ok(())
+        },
+        |looked| {
+            let (frames, bytes) = looked.stands_for();
+            drain(looked)?;
+            progress.frames(frames, bytes);
+            Ok(())
+        },
+    )
+}
+
+/// The next selected picture, or the next lost index.
+fn next(
+    walker: &mut Walker,
+    home: usize,
+    waiting: &mut VecDeque<Picture>,
+    draw: &mut impl FnMut(&Picture) -> bool,
+    looked: &mut Looked,
+) -> Result<bool> {
+    loop {
+        while let Some(picture) = waiting.pop_front() {
+            if draw(&picture) {
+                looked.picture = Some(picture);
+                return Ok(true);
+            }
+        }
+        match walker.next()? {
+            None => return Ok(false),
+            Some(Found::Lost(lost)) => {
+                looked.lost = Some(lost);
+                return Ok(true);
+            }
+            Some(Found::Index(link)) => waiting.extend(index(&link, home)),
+            Some(Found::Piece(piece)) => waiting.extend(data_and_parity(piece, home)),
+        }
+    }
+}
+
+/// An index frame and its copies.
+fn index(link: &Link, home: usize) -> Vec<Picture> {
+    let by_name = link.places[0].store_of(&link.digest.into()).is_some();
+    // On a host, each key of a root is a place, and each copy has its own.
+    let places = link.places.len();
+    let copies = (0..places).filter(|&copy| {
+        let is_name = |copy: u8| {
+            let digest = link.digest;
+            link.places[usize::from(copy)]
+                .store_of(&Name { digest, copy })
+                .is_some()
+        };
+        let copy = u8::try_from(copy).unwrap_or(u8::MAX);
+        copy == 0 || !by_name || is_name(copy)
+    });
+    let picture = |copy: usize| Picture {
+        role: if copy == 0 { Role::Index } else { Role::Copy },
+        link: link.clone(),
+        copy: u8::try_from(copy).unwrap_or(u8::MAX),
+        home,
+        turn: None,
+        group: None,
+        stands: (0, 0, 0),
+    };
+    copies.map(picture).collect()
+}
+
+/// A data frame, and, if it is the first of its group, the parity frames.
+fn data_and_parity(piece: Piece, home: usize) -> Vec<Picture> {
+    let Piece {
+        link,
+        seq,
+        offset,
+        size,
+        group,
+    } = piece;
+    let turn = group
+        .as_ref()
+        .and_then(|(group, number)| group.link(*number).1);
+    let is_first = group.as_ref().is_some_and(|(group, _)| group.seq == seq);
+    let data = Picture {
+        role: Role::Data,
+        link,
+        copy: 0,
+        home,
+        turn,
+        group,
+        stands: (seq, offset, size),
+    };
+    let group = data.group.clone().filter(|_| is_first);
+    let parity = group.into_iter().flat_map(|(group, _)| {
+        (group.data.len()..group.shards()).map(move |number| {
+            let (link, turn) = group.link(number);
+            Picture {
+                role: Role::Parity,
+                link: link.clone(),
+                copy: 0,
+                home,
+                turn,
+                group: Some((Arc::clone(&group), number)),
+                stands: (seq, offset, 0),
+            }
+        })
+    });
+    std::iter::once(data.clone()).chain(parity).collect()
+}
+
+impl Inspector {
+    fn new(tree: &Tree, finder: &Arc<Finder>, options: &Options) -> Self {
+        let mut homes = Vec::new();
+        for location in &tree.root.places {
+            let home = finder.home_of(&Key {
+                location: location.clone(),
+                digest: tree.root.digest,
+            });
+            if !homes.contains(&home) {
+                homes.push(home);
+            }
+        }
+        Inspector {
+            finder: Arc::clone(finder),
+            rebuilder: Rebuilder::new(finder, options.jobs, options.limit),
+            homes,
+            limit: options.limit,
+        }
+    }
+
+    /// Where a picture should be.
+    fn places(&self, picture: &Picture) -> Vec<(usize, Location)> {
+        let name = Name {
+            digest: picture.link.digest,
+            copy: picture.copy,
+        };
+        let own = picture.link.places[usize::from(picture.copy)].clone();
+        if own.store_of(&name).is_none() {
+            return vec![(picture.home, own)];
+        }
+        let line = self.finder.line();
+        let homes = match picture.turn.and_then(|turn| line.get(turn.0)) {
+            Some(&home) => vec![home],
+            None => self.homes.clone(),
+        };
+        let named = homes.iter();
+        let named = named.filter_map(|&home| Some((home, self.finder.locate(home, &name)?)));
+        named.collect()
+    }
+
+    /// Inspects a picture in each of its places, or only in a store that the user named if it is
+    /// good there.
+    fn look(&self, looked: &mut Looked) {
+        let picture = looked.picture().clone();
+        let name = Name {
+            digest: picture.link.digest,
+            copy: picture.copy,
+        };
+        for (home, location) in self.finder.opened(&name) {
+            let state = self.state(home, &location, &picture, &mut looked.fetched);
+            if matches!(state, State::Good(_)) {
+                looked.places = vec![Place {
+                    home,
+                    location,
+                    state,
+                }];
+                looked.can_be_had = true;
+                return;
+            }
+        }
+        let mut good = Fetched::default();
+        for (home, location) in self.places(&picture) {
+            let state = self.state(home, &location, &picture, &mut looked.fetched);
+            if matches!(state, State::Good(_)) {
+                std::mem::swap(&mut good, &mut looked.fetched);
+            }
+            looked.places.push(Place {
+                home,
+                location,
+                state,
+            });
+        }
+        if looked.is_good() {
+            looked.fetched = good;
+            looked.can_be_had = true;
+        } else {
+            looked.can_be_had = self.mend(&picture, &mut looked.fetched).is_ok();
+        }
+    }
+
+    fn state(
+        &self,
+        home: usize,
+        location: &Location,
+        picture: &Picture,
+        to: &mut Fetched,
+    ) -> State {
+        let digest = &picture.link.digest;
+        match self.finder.fetch_at(home, location, digest, self.limit, to) {
+            Ok(trailer) if trailer.kind == kind(picture.role) => State::Good(to.corrections),
+            Ok(_) => State::Damaged(Kind::Index("a frame of another kind".into()).into()),
+            Err(e) if e.kind() == &Kind::NotFound => State::Missing,
+            Err(e) => State::Damaged(e),
+        }
+    }
+
+    /// Fetches a picture from any place, or rebuilds it.
+    fn mend(&self, picture: &Picture, to: &mut Fetched) -> Result<()> {
+        let Picture {
+            link, home, turn, ..
+        } = picture;
+        let fetched = self.finder.fetch(link, *home, *turn, Wait::Fully, to);
+        match (fetched, &picture.group) {
+            (Ok(_), _) => Ok(()),
+            (Err(_), Some((group, number))) => {
+                let made = self
+                    .rebuilder
+                    .rebuild(group, *number, *home, Wait::Fully, to);
+                made.map(drop)
+            }
+            (Err(e), None) => Err(e),
+        }
+    }
+}
+
+fn kind(role: Role) -> FrameKind {
+    match role {
+        Role::Data => FrameKind::Data,
+        Role::Parity => FrameKind::Parity,
+        Role::Index | Role::Copy => FrameKind::Index,
+    }
+}

@@ -1,0 +1,57 @@
+//! Options for getting.
+
+use crate::pipeline;
+use crate::store::Config;
+use crate::wire::DEFAULT_LIMIT;
+use crate::wire::frame::Size;
+use crate::wire::parity::{Parity, TABLES};
+use std::ffi::OsString;
+
+/// The most frames of a group to fetch at once to rebuild others: each takes a PNG beside the frame
+/// bytes.
+pub(super) const AT_ONCE: usize = 4;
+
+/// Options for getting.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Number of frames to fetch at once; at least 1. Default: 8.
+    pub jobs: usize,
+    /// The most pixel bytes that a frame may have. Default: 64 MiB.
+    pub limit: usize,
+    /// How to reach the stores.
+    pub store: Config,
+    /// Stores to look in first, by the same names. Default: none.
+    pub from: Vec<OsString>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            jobs: 8,
+            limit: DEFAULT_LIMIT,
+            store: Config::default(),
+            from: Vec::new(),
+        }
+    }
+}
+
+impl Options {
+    /// The size of all buffers in bytes, for frames of size `full`, however long the stream is: a
+    /// PNG for each slot, pixels for each worker; PNG, pixels, text and entries of an index, and
+    /// entries for each level of the tree above the first. For keys of storagex 1.0, also pixels
+    /// for each slot.
+    #[must_use]
+    pub fn memory(&self, full: Size) -> usize {
+        let frame = full.pixel_bytes() + full.pixel_bytes() / 64 + 1024;
+        pipeline::slots(self.jobs) * frame + self.jobs * frame + 5 * frame
+    }
+
+    /// As [`Options::memory`], while groups with this `parity` are rebuilt: also the frames of a
+    /// group, tables, and, for requests of this group and still of the one before, a PNG and frame
+    /// bytes for each of four frames.
+    #[must_use]
+    pub fn memory_to_rebuild(&self, full: Size, parity: Parity) -> usize {
+        let frame = full.pixel_bytes() + full.pixel_bytes() / 64 + 1024;
+        self.memory(full) + (parity.data + parity.parity + 4 * AT_ONCE) * frame + TABLES
+    }
+}

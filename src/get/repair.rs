@@ -1,0 +1,332 @@
+//! Stores lost pictures again.
+//!
+//! In a store that names pictures after their digests, each missing or damaged picture is put back
+//! under its name, and the key stays the same. Nothing else changes, so an interrupted repair loses
+//! nothing, and can be run again.
+//!
+//! Otherwise the frames go through [`put`](crate::put()) into another store, with a new index and a
+//! new key. An image host keeps the pictures that it still has: [`Keeping`] returns their URLs
+//! instead of uploading them again.
+
+use super::check::{Health, Report};
+use super::inspect::{self, Looked, State};
+use super::options::Options;
+use super::trail;
+use super::{Finder, check};
+use crate::error::{Error, Kind, Result};
+use crate::index::Link;
+use crate::key::{Digest, Keys, Location, Name, Source};
+use crate::put::{self, put};
+use crate::store::{self, Store};
+use crate::wire::carrier::{container, write_bytes};
+use crate::wire::parity::Parity;
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::SystemTime;
+
+/// The result of a repair.
+#[derive(Debug)]
+pub struct Repaired {
+    /// The line of keys that is valid now.
+    pub keys: Keys,
+    /// Pictures that were stored again.
+    pub stored: u64,
+    /// The report from before the repair.
+    pub report: Report,
+}
+
+/// Stores the missing and damaged pictures of a line again, each under its name, if another store
+/// has them or they can be rebuilt.
+///
+/// ```
+/// use storagex::get::{self, repair};
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let name = folder.path().join("pictures");
+/// # let mut frames = Vec::new();
+/// # storagex::encode(std::io::Cursor::new(vec![7; 3000]), &mut frames, &Default::default())?;
+/// # let frames = std::io::Cursor::new(frames);
+/// # let store = storagex::store::open(name.as_os_str(), &Default::default())?;
+/// # let other = storagex::store::open(folder.path().join("other").as_os_str(), &Default::default())?;
+/// # let stores = [store, other];
+/// # let keys = storagex::put(frames, &stores, &Default::default())?.keys;
+/// // Of two stores, one is lost.
+/// std::fs::remove_dir_all(&name).unwrap();
+/// let repaired = repair(&keys, &get::Options::default())?;
+/// assert_eq!(repaired.stored, 2); // an index and a frame
+/// assert_eq!(repaired.keys.to_string(), keys.to_string());
+/// # Ok::<(), storagex::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// [`Kind::Usage`] for an image host, which names pictures itself; those of the stores. Data that
+/// is lost for good is not an error: the report has it.
+pub fn repair(source: impl Into<Source>, options: &Options) -> Result<Repaired> {
+    let keys = keys(source.into())?;
+    let finder = Arc::new(Finder::new(&keys, options)?);
+    let mut report: Option<Report> = None;
+    let stored = Arc::new(AtomicU64::new(0));
+    for tree in trail::trees(&keys, &finder) {
+        let is_named = |place: &Location| {
+            let is_web = matches!(place.scheme(), "http" | "https");
+            !is_web || place.store_of(&tree.root.digest.into()).is_some()
+        };
+        if !tree.root.places.iter().all(is_named) {
+            let what = "a key of an image host, expected --to and the uploader file to upload with";
+            return Err(Kind::Usage(what.into()).into());
+        }
+        let mut one = Report::default();
+        let shelves = Arc::new(Shelves::open(&finder, options)?);
+        let (to, count) = (Arc::clone(&shelves), Arc::clone(&stored));
+        inspect::run(
+            &tree,
+            &finder,
+            options,
+            |_| true,
+            move |looked| {
+                count.fetch_add(to.mend(looked)?, Ordering::Relaxed);
+                Ok(())
+            },
+            |looked| {
+                one.take(looked, &finder);
+                Ok(())
+            },
+        )?;
+        shelves.sync()?;
+        match &mut report {
+            Some(report) => report.join(one),
+            None => report = Some(one),
+        }
+    }
+    Ok(Repaired {
+        keys,
+        stored: stored.load(Ordering::Relaxed),
+        report: report.expect("internal error: a line without a tree"),
+    })
+}
+
+fn keys(source: Source) -> Result<Keys> {
+    match source {
+        Source::Key(keys) => Ok(keys),
+        Source::V1(_) => {
+            let what = "a key of storagex 1.0, expected one of this storagex: nothing proves what to repair";
+            Err(Kind::Usage(what.into()).into())
+        }
+    }
+}
+
+/// The stores of a line, to write to.
+struct Shelves(HashMap<usize, Arc<dyn Store>>);
+
+impl Shelves {
+    fn open(finder: &Finder, options: &Options) -> Result<Self> {
+        let mut shelves = HashMap::new();
+        for &home in finder.line() {
+            let mut name = finder.name(home);
+            if name.starts_with("http") {
+                name.push('/');
+            }
+            shelves.insert(home, store::open(name.as_ref(), &options.store)?);
+        }
+        Ok(Shelves(shelves))
+    }
+
+    /// Puts a picture back where it should be; returns the number of stores.
+    fn mend(&self, looked: &Looked) -> Result<u64> {
+        let mut stored = 0;
+        if !looked.can_be_had {
+            return Ok(0);
+        }
+        let picture = looked.picture();
+        let name = Name {
+            digest: picture.link.digest,
+            copy: picture.copy,
+        };
+        for place in &looked.places {
+            let Some(store) = self.0.get(&place.home) else {
+                continue; // good, in a store to look into first
+            };
+            if matches!(place.state, State::Good(_)) {
+                continue;
+            }
+            // Made anew: the fetched PNG may be a copy, or another PNG of the same pixels.
+            let mut png = Vec::new();
+            let size = container::size(&looked.fetched.png);
+            let fetched = &looked.fetched;
+            write_bytes(&fetched.bytes, fetched.carrier, size, &mut png);
+            store.replace(&name, &container::as_copy(&png, picture.copy))?;
+            stored += 1;
+        }
+        Ok(stored)
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.0.values().try_for_each(|store| store.sync())
+    }
+}
+
+/// Brings a line's stream into other stores, and returns the line there. Pictures that an image
+/// host among these still has are not uploaded again.
+///
+/// # Errors
+///
+/// Those of [`get`](super::get()) and [`put`](crate::put()); [`Kind::Lost`] if some data is lost.
+pub fn repair_to(
+    source: impl Into<Source>,
+    stores: &[Arc<dyn Store>],
+    options: &Options,
+) -> Result<Repaired> {
+    let keys = keys(source.into())?;
+    let report = check(&keys, super::Sample::All, options)?;
+    if report.health() == Health::Lost {
+        return Err(report.error().expect("internal error: nothing is lost"));
+    }
+    let kept = Arc::new(Mutex::new(HashMap::new()));
+    let stored = Arc::new(AtomicU64::new(0));
+    let keeping: Vec<Arc<dyn Store>> = stores
+        .iter()
+        .map(|store| {
+            Arc::new(Keeping {
+                store: Arc::clone(store),
+                kept: Arc::clone(&kept),
+                stored: Arc::clone(&stored),
+            }) as Arc<dyn Store>
+        })
+        .collect();
+    let (parity, spread, name) = shape(&keys, options)?;
+    let putting = put::Options {
+        jobs: options.jobs,
+        limit: options.limit,
+        name,
+        parity,
+        spread: spread && stores.len() > 1,
+        ..put::Options::default()
+    };
+    let (reader, writer) = io::pipe().map_err(|e| Error::io("cannot make a pipe", e))?;
+    let (line, getting) = (keys.clone(), options.clone());
+    let from = thread::spawn(move || send(&line, writer, &kept, &getting));
+    let done = put(reader, &keeping, &putting);
+    let sent = from.join().expect("internal error: a thread panicked");
+    let done = match sent {
+        Err(e) if e.kind() != &Kind::ClosedPipe => return Err(e),
+        _ => done?,
+    };
+    Ok(Repaired {
+        keys: done.keys,
+        stored: stored.load(Ordering::Relaxed),
+        report,
+    })
+}
+
+/// The parity of a line's stream, whether it is spread, and its name.
+fn shape(keys: &Keys, options: &Options) -> Result<(Option<Parity>, bool, String)> {
+    let name = super::root(keys, options)?.filename;
+    let finder = Arc::new(Finder::new(keys, options)?);
+    let mut trail = trail::Trail::new(keys, &finder)?;
+    while let Some(step) = trail.next()? {
+        let (found, _) = super::found(step)?;
+        if let crate::index::Found::Piece(piece) = found {
+            let Some((group, _)) = piece.group else {
+                return Ok((None, false, name));
+            };
+            let parity = Parity {
+                data: usize::try_from(group.frames).unwrap_or(1),
+                parity: group.parity.len(),
+            };
+            return Ok((Some(parity), group.spread.is_some(), name));
+        }
+    }
+    Ok((None, false, name))
+}
+
+/// URLs where good pictures were found.
+type Kept = Arc<Mutex<HashMap<Digest, Location>>>;
+
+/// Writes the data frames of a line, and notes which pictures are good in place.
+fn send(keys: &Keys, mut to: impl Write, kept: &Kept, options: &Options) -> Result<()> {
+    let finder = Arc::new(Finder::new(keys, options)?);
+    let note = |link: &Link, place: &Location| {
+        let is_url = place.store_of(&link.digest.into()).is_none();
+        if is_url && matches!(place.scheme(), "http" | "https") {
+            let mut kept = kept.lock().expect("internal error: a worker panicked");
+            kept.insert(link.digest, place.clone());
+        }
+    };
+    let tree = trail::trees(keys, &finder).swap_remove(0);
+    // Parity frames of a group arrive after its first data frame, and are put after its last one.
+    inspect::run(
+        &tree,
+        &finder,
+        options,
+        |picture| matches!(picture.role, put::Role::Data | put::Role::Parity),
+        |_| Ok(()),
+        |looked| {
+            if let Some(lost) = looked.lost.take() {
+                return Err(lost.error);
+            }
+            let good = looked.places.iter();
+            for place in good.filter(|place| matches!(place.state, State::Good(_))) {
+                note(&looked.picture().link, &place.location);
+            }
+            match looked.picture().role {
+                put::Role::Data => to.write_all(&looked.fetched.png).map_err(Error::output),
+                _ => Ok(()),
+            }
+        },
+    )
+}
+
+/// A store that returns the locations of pictures that it already has, and stores the others.
+struct Keeping {
+    store: Arc<dyn Store>,
+    kept: Kept,
+    /// Pictures that were stored.
+    stored: Arc<AtomicU64>,
+}
+
+impl Store for Keeping {
+    fn put(&self, name: &Name, png: &[u8]) -> Result<Location> {
+        let is_host = self.store.locate(name).is_none();
+        if is_host && name.copy == 0 {
+            let mut kept = self.kept.lock().expect("internal error: a worker panicked");
+            if let Some(location) = kept.remove(&name.digest) {
+                return Ok(location);
+            }
+        }
+        self.stored.fetch_add(1, Ordering::Relaxed);
+        self.store.put(name, png)
+    }
+
+    fn replace(&self, name: &Name, png: &[u8]) -> Result<Location> {
+        self.stored.fetch_add(1, Ordering::Relaxed);
+        self.store.replace(name, png)
+    }
+
+    fn locate(&self, name: &Name) -> Option<Location> {
+        self.store.locate(name)
+    }
+
+    fn named(&self, error: Error) -> Error {
+        self.store.named(error)
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.store.sync()
+    }
+
+    fn get(
+        &self,
+        location: &Location,
+        read: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
+    ) -> Result<()> {
+        self.store.get(location, read)
+    }
+
+    fn made(&self, location: &Location) -> Result<Option<SystemTime>> {
+        self.store.made(location)
+    }
+}

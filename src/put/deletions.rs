@@ -1,0 +1,186 @@
+//! Removing from an image host what no key reaches, by the file of URLs that delete pictures.
+//!
+//! A host moves nothing, so its fossils are lines of the file: one whose picture no key reaches gets the
+//! time as a third field. A later prune, at least the grace period after, calls the URL of a picture
+//! that still nobody reaches, and takes out the line; it takes the time off one that a key reaches.
+
+use super::prune::{Options, Pruned};
+use super::reach::{self, Reach};
+use super::table::{Builder, Table};
+use crate::error::{Error, Kind, Result, shown};
+use crate::key::{Digest, Key, Keys, Name};
+use crate::output::Output;
+use crate::store::Store;
+use rustix::fs::{FlockOperation, flock};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Bytes of a line, at most.
+const MOST: u64 = 1 << 20;
+
+/// Prunes an image host by the file that [`Config::deletions`](crate::store::Config) named when its
+/// pictures were put.
+///
+/// # Errors
+///
+/// Before anything is changed: [`Kind::Usage`] without keys; that of an index that can't be had;
+/// [`Kind::Journal`] where the file is in use, or something else. That of a URL that doesn't delete its
+/// picture, when all others have been called.
+pub fn prune_deletions(
+    path: &Path,
+    store: &Arc<dyn Store>,
+    keys: &[Keys],
+    options: &Options,
+) -> Result<Pruned> {
+    let at = |e: Error| e.at(path.display());
+    if keys.is_empty() {
+        return Err(Kind::Usage("no key, expected all that are to be kept".into()).into());
+    }
+    let opened = File::options().read(true).write(true).open(path);
+    let file = opened.map_err(|e| at(Error::io("cannot open", e)))?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let what = "another process writes it, expected to be alone";
+        return Err(at(Kind::Journal(what.into()).into()));
+    }
+    let reached = reach_all(store, keys, options)?;
+    let mut pruned = Pruned::default();
+    let mut failed = None;
+    let mut from = BufReader::new(&file);
+    let mut output = Output::new(path)?;
+    for number in 1u64.. {
+        let place = |e: Error| at(e.at(format_args!("line {number}")));
+        let Some(line) = Line::read(&mut from).map_err(place)? else {
+            break;
+        };
+        let (line, error) = line.judge(store, &reached, options, &mut pruned)?;
+        if let Some(line) = line {
+            output
+                .write_all(line.render().as_bytes())
+                .map_err(Error::output)?;
+        }
+        if let Some(error) = error {
+            failed.get_or_insert(place(error));
+        }
+    }
+    if !options.dry_run {
+        output.replace()?;
+    }
+    failed.map_or(Ok(pruned), Err)
+}
+
+/// What the keys reach, by the digests of the texts of their keys: a host may have a picture twice.
+fn reach_all(store: &Arc<dyn Store>, keys: &[Keys], options: &Options) -> Result<Table> {
+    let mut reached = Builder::new(&options.folder)?;
+    for keys in keys {
+        let roots = reach::roots(store.as_ref(), keys);
+        if roots.is_empty() {
+            let none = Error::from(Kind::NotFound).at("index");
+            return Err(reach::of_key(none, keys));
+        }
+        for (root, _) in roots {
+            let mut reach = Reach::in_store(root, store, options.limit);
+            while let Some(picture) = reach.next().map_err(|e| reach::of_key(e, keys))? {
+                let key = Key {
+                    location: picture.place,
+                    digest: picture.name.digest,
+                };
+                reached.add(&name_of(&key), 0)?;
+            }
+        }
+        // Copies of the root that another key of the line names.
+        for key in keys.all() {
+            reached.add(&name_of(key), 0)?;
+        }
+    }
+    reached.finish(&options.folder)
+}
+
+fn name_of(key: &Key) -> Name {
+    Name::from(Digest::of(key.to_string().as_bytes()))
+}
+
+/// A line of the file: "DELETIONS" in storagex(5).
+struct Line {
+    key: Key,
+    url: String,
+    /// When no key reached it first, in seconds since 1970.
+    since: Option<u64>,
+}
+
+impl Line {
+    fn read(from: &mut impl BufRead) -> Result<Option<Line>> {
+        let mut text = String::new();
+        let bad = |text: &str| {
+            let found = shown(text.split('\t').next().unwrap_or_default());
+            let what = format!("{found}, expected a key, a tab and a URL");
+            Error::from(Kind::Journal(what))
+        };
+        let read = from.take(MOST).read_line(&mut text);
+        if read.map_err(|e| Error::io("cannot read", e))? == 0 {
+            return Ok(None);
+        }
+        let line = text.strip_suffix('\n').ok_or_else(|| bad(&text))?;
+        let mut fields = line.split('\t');
+        let (key, url) = (fields.next().unwrap_or_default(), fields.next());
+        let key = key.parse().map_err(|_| bad(line))?;
+        let since = fields
+            .next()
+            .map(|since| since.parse().map_err(|_| bad(line)));
+        Ok(Some(Line {
+            key,
+            url: url.ok_or_else(|| bad(line))?.to_owned(),
+            since: since.transpose()?,
+        }))
+    }
+
+    fn render(&self) -> String {
+        let Line { key, url, since } = self;
+        match since {
+            None => format!("{key}\t{url}\n"),
+            Some(since) => format!("{key}\t{url}\t{since}\n"),
+        }
+    }
+
+    /// What is left of the line, and why its picture could not be deleted.
+    fn judge(
+        mut self,
+        store: &Arc<dyn Store>,
+        reached: &Table,
+        options: &Options,
+        pruned: &mut Pruned,
+    ) -> Result<(Option<Line>, Option<Error>)> {
+        let now = options.started.duration_since(SystemTime::UNIX_EPOCH);
+        let now = now.map_or(0, |now| now.as_secs());
+        if reached.get(&name_of(&self.key))?.is_some() {
+            pruned.kept.add(0);
+            if self.since.take().is_some() {
+                pruned.revived.add(0);
+            }
+            return Ok((Some(self), None));
+        }
+        let since = self.since.filter(|since| *since <= now).unwrap_or(now);
+        let age = Duration::from_secs(now - since);
+        if self.since.is_none() || age < options.grace {
+            self.since = Some(since);
+            pruned.fossils.add(0);
+            return Ok((Some(self), None));
+        }
+        if options.dry_run {
+            pruned.removed.add(0);
+            return Ok((None, None));
+        }
+        match store.delete(&self.url) {
+            Ok(()) => {
+                pruned.removed.add(0);
+                Ok((None, None))
+            }
+            Err(e) => {
+                pruned.fossils.add(0);
+                Ok((Some(self), Some(e)))
+            }
+        }
+    }
+}

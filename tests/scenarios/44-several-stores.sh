@@ -1,0 +1,55 @@
+#!/bin/sh
+# Copies in several stores, a line with a key for each, and a store that fails.
+set -eu
+# shellcheck source=/dev/null
+. "${0%/*}/lib.sh"
+
+frames
+sx-put --to ./a --to ./b <frames >key
+[ "$(wc -l <key)" -eq 1 ] || fail 'expected one line'
+[ "$(wc -w <key)" -eq 2 ] || fail 'expected two keys'
+sx-get key | cmp - frames
+sx-get "$(cat key)" | cmp - frames
+for part in 1 2; do sx-get "$(cut -d ' ' -f $part key)" | cmp - frames; done
+mv a away
+sx-get key | cmp - frames
+status=0
+sx-get --check key >report || status=$?
+[ "$status" -eq 3 ] || fail "status $status"
+grep -qx "store file://$PWD/a: 0 good, 8 missing, 0 damaged" report
+grep -qx "store file://$PWD/b: 8 good, 0 missing, 0 damaged" report
+sx-get --repair key | cmp - key
+sx-get --check key >report
+diff -r a away
+
+# A store that was moved.
+rm -r a b
+refuses 1 'not found' sx-get key >got
+sx-get --from ./away key | cmp - frames
+sx-get --from ./away --check key | grep -qx 'result: everything is there'
+sx-get --from ./away --info key | grep -qx 'frames: 7'
+
+# A store that can't be written: no key, but for --min-copies.
+: >full
+refuses 1 'cannot make folder' sx-put --to ./c --to ./full/x -o new.key <frames
+[ ! -e new.key ] || fail 'a key'
+sx-put --to ./c --to ./full/x --min-copies 1 -o new.key <frames 2>said
+grep -q '^sx-put: note: no copy in store ./full/x: ' said || fail "said: $(cat said)"
+[ "$(wc -w <new.key)" -eq 1 ] || fail 'expected one key'
+sx-get new.key | cmp - frames
+refuses 2 'expected 1 to 2' sx-put --to ./c --to ./d --min-copies 3 <frames
+
+# A store that is named twice would keep one copy, and say two.
+refuses 2 'twice, expected different stores' sx-put --to ./same --to file:"$PWD/same/" <frames
+[ ! -e same ] || fail 'a store'
+
+# Dealt out to three: any one may go.
+sx-put --parity 2+1 --spread --to ./x --to ./y --to ./z <frames >spread.key
+for store in x y z; do
+    mv "$store" gone
+    sx-get spread.key 2>said | cmp - frames
+    mv gone "$store"
+done
+sx-get --check spread.key | grep -qx 'result: everything is there'
+# 1.5 times the frames, and four index frames (two copies) in each.
+[ "$(find x y z -name '*.png' | wc -l)" -eq $((7 + 4 + 3 * 2)) ] || fail 'other pictures'

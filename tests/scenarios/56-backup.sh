@@ -1,0 +1,110 @@
+#!/bin/sh
+# storagex backup and restore: a folder with a history, single files out of it, and a command's output.
+set -eu
+# shellcheck source=/dev/null
+. "${0%/*}/lib.sh"
+
+XDG_STATE_HOME=$PWD/state XDG_CONFIG_HOME=$PWD/config
+export XDG_STATE_HOME XDG_CONFIG_HOME
+
+mkdir -p 'tree/a b/c' out
+echo one >'tree/a b/c/one'
+printf 'back\\slash' >'tree/a b/t\wo'
+echo umlaut >tree/ü
+printf 'line end' >"tree/$(printf 'x\ny')"
+random 9000000 tree/big
+
+storagex backup docs tree >said 2>&1
+[ ! -s said ] || fail "expected silence: $(cat said)"
+cp -R tree first
+echo more >>'tree/a b/c/one'
+storagex backup docs -- tree
+[ "$(storagex list docs | wc -l)" -eq 2 ] || fail "$(storagex list docs)"
+
+# The second backup sends only what changed: a frame or two of four, and an index.
+in_bytes() { awk '{ print $1 * ($2 == "MB" ? 1e6 : $2 == "kB" ? 1e3 : 1) }'; }
+storagex list docs >listed
+[ "$(cut -f 1 listed | uniq)" = docs ] || fail "$(cat listed)"
+[ "$(cut -f 3 listed | in_bytes | sed -n 1p)" -gt 8000000 ] || fail "$(cat listed)"
+[ "$(cut -f 5 listed | grep -c '^file://.*#blake3=')" -eq 2 ] || fail "$(cat listed)"
+cut -f 2 listed >dates
+cut -f 4 listed | in_bytes >sent
+[ "$(sed -n 1p sent)" -gt 8000000 ] || fail "first: $(cat listed)"
+[ "$(sed -n 2p sent)" -lt "$(sed -n 1p sent)" ] || fail "second: $(cat listed)"
+
+cd out
+storagex restore docs
+diff -r tree ../tree
+rm -r tree
+storagex restore --at "$(sed -n 1p ../dates)" docs
+diff -r tree ../first
+rm -r tree
+
+# Single files and folders, by the ranges of their members.
+storagex restore docs 'tree/a b' ./tree/ü
+[ "$(find . -type f | wc -l)" -eq 3 ] || fail "$(find .)"
+diff -r 'tree/a b' '../tree/a b'
+cmp tree/ü ../tree/ü
+rm -r tree
+storagex restore --at="$(sed -n 1p ../dates)" docs 'tree/a b/t\wo' 'tree/a b/c/one'
+cmp 'tree/a b/c/one' '../first/a b/c/one'
+cmp 'tree/a b/t\wo' '../first/a b/t\wo'
+rm -r tree
+storagex restore docs tree/big
+cmp tree/big ../tree/big
+rm -r tree
+refuses 1 "no 'tree/nothing' in the backup" storagex restore docs tree/nothing
+refuses 1 "no 'tree/a' in the backup" storagex restore docs tree/a
+it_said -qx "storagex: hint: the paths of this backup begin with 'tree'" || fail 'no hint'
+[ -z "$(ls -A)" ] || fail "something: $(ls -A)"
+refuses 1 "no backup of 'docs' up to 2001" storagex restore --at 2001 docs
+for command in restore list keys check repair 'prune --keep-last 1'; do
+    # shellcheck disable=SC2086 # a command and its options
+    refuses 1 "no backup of 'other'" storagex $command other
+done
+(XDG_STATE_HOME=$PWD/nowhere && refuses 1 'no backup in ' storagex check)
+cd ..
+
+# A command: its output comes back on stdout. One that fails leaves no backup.
+storagex backup numbers -- seq 1000
+storagex restore numbers | cmp - "$(seq 1000 >numbers && echo numbers)"
+refuses 1 'it has no paths' storagex restore numbers x
+refuses 1 "exit status 3" storagex backup numbers sh -c 'seq 10; exit 3'
+[ "$(storagex list numbers | wc -l)" -eq 1 ] || fail "$(storagex list numbers)"
+
+# Two in one second are two.
+storagex backup quick echo first
+storagex backup quick echo second
+[ "$(storagex list quick | wc -l)" -eq 2 ] || fail "$(storagex list quick)"
+storagex restore quick | grep -qx second
+rm -r state/storagex/quick
+
+# All keys, for paper: two and their catalogues, and one.
+storagex keys >paper
+[ "$(grep -c '^file://' paper)" -eq 5 ] || fail "$(cat paper)"
+[ "$(grep -c '^# docs .*Z\.files$' paper)" -eq 2 ] || fail "$(cat paper)"
+sx-get --info paper >/dev/null
+
+# check: 0, and 1 once a picture is lost.
+storagex check docs numbers >report
+[ "$(grep -c '^result: everything is there$' report)" -eq 3 ] || fail "$(cat report)"
+rm "$(path_of "$(sx-get --list "$(storagex list numbers | cut -f 5)" | tail -n 1)")"
+status=0
+storagex check >report || status=$?
+[ "$status" -eq 1 ] || fail "status $status: $(cat report)"
+storagex check --sample 1 docs >/dev/null
+
+# A picture is lost: parity rebuilds it, and repair stores it again.
+mkdir -p config/storagex
+echo 'parity = 2+1' >config/storagex/safe.conf
+echo 'store = ./safe' >>config/storagex/safe.conf
+storagex backup safe tree
+rm "$(find safe -name '*.png' -size +2000k | head -n 1)"
+! storagex check safe >said 2>&1 || fail "$(cat said)"
+grep -q '^result: all data can be restored' said || fail "$(cat said)"
+storagex repair safe >said 2>&1
+grep -qx 'sx-get: note: 1 picture stored again' said || fail "$(cat said)"
+storagex check safe >said
+[ "$(grep -c '^result: everything is there' said)" -eq 2 ] || fail "$(cat said)"
+find safe -name '*.png' -exec rm {} +
+! storagex repair safe >said 2>&1 || fail "$(cat said)"

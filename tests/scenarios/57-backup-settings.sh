@@ -1,0 +1,71 @@
+#!/bin/sh
+# The settings of a name: stores, parity, a secret, content-defined chunks; and wrong ones.
+set -eu
+# shellcheck source=/dev/null
+. "${0%/*}/lib.sh"
+
+XDG_STATE_HOME=$PWD/state XDG_CONFIG_HOME=$PWD/config HOME=$PWD
+export XDG_STATE_HOME XDG_CONFIG_HOME HOME
+mkdir -p config/storagex tree out
+random 1500000 tree/big
+echo 'a word that nobody may read' >tree/word
+
+(umask 077 && storagex secret >words)
+cat >config/storagex/docs.conf <<'END'
+# where, and how
+store = ./a b
+store=./two
+secret = ~/words
+cdc = 64K
+parity	=	4+2
+END
+storagex backup docs tree
+key=$(storagex list docs | cut -f 5)
+[ "$(printf '%s\n' "$key" | tr ' ' '\n' | wc -l)" -eq 2 ] || fail "a key in each of two stores: $key"
+[ -d 'a b/' ] || fail 'no first store'
+[ -d two/ ] || fail 'no second store'
+! grep -rq 'a word that nobody' 'a b' two || fail 'the text is in a picture'
+! grep -rq 'tree/word' 'a b' two || fail 'a name is in a picture'
+
+# Two lost pictures, and a store that is gone.
+rm -r 'a b'
+find two -name '*.png' | sort | head -n 2 | xargs rm
+cd out
+storagex restore docs 2>said || fail "$(cat said)"
+diff -r tree ../tree
+rm -r tree
+storagex restore docs tree/word 2>/dev/null
+cmp tree/word ../tree/word
+[ ! -e tree/big ] || fail 'more than what was asked for'
+cd ..
+
+# An insertion moves everything behind it, and few frames change.
+mv tree/big old
+{ echo inserted && cat old; } >tree/big
+storagex backup docs tree 2>/dev/null
+storagex list docs | cut -f 4 | awk '{ print $1 * ($2 == "MB" ? 1e6 : $2 == "kB" ? 1e3 : 1) }' >sent
+[ "$(sed -n 2p sent)" -lt "$(sed -n 1p sent)" ] || fail "sent: $(cat sent)"
+
+wrong() { # LINE PATTERN
+    printf '%s\n' "# a comment" "$1" >config/storagex/bad.conf
+    refuses 2 "bad.conf: line 2: $2" storagex backup bad true
+}
+wrong 'stroe = x' "unknown setting 'stroe'"
+wrong 'store' 'expected SETTING = VALUE'
+wrong 'store =' 'expected SETTING = VALUE'
+for name in '' -x .x a/b '../x' 'a b'; do
+    refuses 2 "name '$name', expected letters" storagex backup "$name" true
+done
+refuses 2 'without a folder or a command' storagex backup docs
+refuses 2 'without a name' storagex restore
+
+# A second run of a name waits for the first.
+mkfifo go
+storagex backup slow cat go 2>/dev/null &
+sleep 1
+storagex backup slow echo second 2>said &
+sleep 1
+grep -q "note: another backup of 'slow' is running: waiting for it" said || fail "$(cat said)"
+echo first >go
+wait
+storagex restore slow | grep -qx second

@@ -1,0 +1,77 @@
+#!/bin/sh
+# storagex prune: which backups stay, by the day, the week and the month, and what goes with the others.
+set -eu
+# shellcheck source=/dev/null
+. "${0%/*}/lib.sh"
+
+XDG_STATE_HOME=$PWD/state XDG_CONFIG_HOME=$PWD/config
+export XDG_STATE_HOME XDG_CONFIG_HOME
+
+# A year of nightly backups: the dates are put in afterwards.
+storagex backup docs echo "the only content"
+key=$(echo state/storagex/docs/*.key)
+mv "$key" content
+day=0
+while [ "$day" -lt 365 ]; do
+    cp content "state/storagex/docs/$(date -u -d "2025-11-24 03:30 $day days ago" +%Y-%m-%dT%H:%M:%SZ).key"
+    day=$((day + 1))
+done
+[ "$(storagex list | wc -l)" -eq 365 ] || fail "$(storagex list | wc -l) backups"
+
+refuses 2 'prune without a rule' storagex prune
+refuses 2 'expected a number' storagex prune --keep-last many
+refuses 2 'expected a number' storagex prune --keep-last=
+refuses 2 "unknown option '--keep-some'" storagex prune --keep-some 3
+
+storagex prune --dry-run --keep-daily 7 --keep-weekly 5 --keep-monthly 12 >would
+storagex prune --keep-daily 7 --keep-weekly 5 --keep-monthly 12 >did
+cmp would did 2>/dev/null || { grep forgotten would >a; grep forgotten did >b; cmp a b; }
+storagex list docs | cut -f 2 | cut -c 1-10 >kept
+
+# 7 days; the newest of 5 weeks, Sundays but for the running one; the newest of 12 months.
+{
+    for each in 24 23 22 21 20 19 18 16 09 02; do echo "2025-11-$each"; done
+    for each in 2025-10-31 2025-09-30 2025-08-31 2025-07-31 2025-06-30 2025-05-31 2025-04-30 2025-03-31 \
+        2025-02-28 2025-01-31 2024-12-31; do echo "$each"; done
+} | sort >expected
+diff expected kept
+
+# What no backup needs becomes a fossil, and goes when its time is over; the rest can be restored.
+seq 100000 >old
+storagex backup old cat old
+storagex backup old echo new
+pictures() { find data/storagex -name '*.png' | grep -vc fossils; }
+before=$(pictures)
+storagex prune --keep-last 1 old >said
+[ "$(pictures)" -lt "$before" ] || fail "no fossil: $(cat said)"
+storagex restore old | grep -qx new
+[ -n "$(find data/storagex -path '*fossils*' -name '*.png')" ] || fail 'fossils are gone at once'
+sleep 1
+storagex prune --keep-last 1 --grace 0 old >said
+[ -z "$(find data/storagex -path '*fossils*' -name '*.png')" ] || fail "fossils are left: $(cat said)"
+storagex restore old | grep -qx new
+storagex restore docs | grep -qx 'the only content'
+
+# A store may have more than one name, and keys of its own: neither of these makes the other's pictures
+# fossils, nor those of an upload, nor of a file of keys that is no backup.
+mkdir -p config/storagex
+echo "store = $PWD/shared" >config/storagex/one.conf
+echo "store = file:$PWD/shared/" >config/storagex/two.conf
+storagex backup one echo one
+storagex backup two echo two
+echo three >three
+storagex upload --to ./shared three >three.key
+storagex upload --to ./elsewhere three >state/storagex/elsewhere.key
+storagex keys | grep -qxf three.key
+rm -r elsewhere
+storagex list | cut -f 1 | sort -u | tr '\n' ' ' | grep -qx 'docs old one two '
+storagex prune --keep-last 1 --grace 0 one two >said
+[ -z "$(find shared -path '*fossils*' -name '*.png')" ] || fail "fossils: $(cat said)"
+storagex restore one | grep -qx one
+storagex restore two | grep -qx two
+storagex download -f three.key three
+rm -r state/storagex/*.key state/storagex/uploads state/storagex/one state/storagex/two
+
+# A prune that would keep nothing at all is refused before anything is removed.
+rm -r state/storagex/docs
+refuses 1 'no backup would be kept' storagex prune --keep-daily 0 --keep-last 0 old

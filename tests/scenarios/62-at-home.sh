@@ -1,0 +1,22 @@
+#!/bin/sh
+# What somebody who doesn't know the programs tries: near misses get a hint at what is meant.
+set -eu
+# shellcheck source=/dev/null disable=SC2154
+. "${0%/*}/lib.sh"
+
+refuses 2 "unexpected argument '--outptu'" sx-put --outptu x </dev/null
+it_said -q "hint: a similar argument exists: .--output." || fail "no hint at --output"
+mkdir pictures
+refuses 2 "store 'pictures'" sx-put --to pictures </dev/null
+it_said -q 'hint: ./pictures is here; a store in it is written --to ./pictures' || fail "no such hint"
+refuses 2 "store 'nothing'" sx-put --to nothing </dev/null
+it_said -q 'hint: --to or SX_STORE names the store' || fail "no such hint"
+
+# file:/path is a location as file:///path is.
+echo hello | sx-encode | sx-put --to "file:$PWD/pictures" >key
+sed 's,^file:///,file:/,' key >short
+grep -q '^file:/[^/]' short
+sx-get short | sx-decode | grep -qx hello
+sx-get "$(cat short)" | sx-decode | grep -qx hello
+echo hello | sx-encode | sx-put --to "file://$PWD/pictures" >key.2
+cmp key key.2
