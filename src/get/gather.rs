@@ -1,7 +1,6 @@
 //! Fetches enough frames of a group to rebuild the others.
 
 use super::fetch::{Finder, Wait};
-use super::options::AT_ONCE;
 use crate::error::{Kind, Result};
 use crate::index::Group;
 use crate::store::Fetched;
@@ -12,6 +11,10 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::thread;
+
+/// The most frames of a group to fetch at once to rebuild others: each takes a PNG beside the frame
+/// bytes.
+const AT_ONCE: usize = 4;
 
 /// The shards of a group, by number.
 pub(super) struct Shards {
@@ -42,8 +45,14 @@ impl Spare {
         lock(&self.bytes).pop().unwrap_or_default()
     }
 
-    fn png(&self) -> Vec<u8> {
+    pub fn png(&self) -> Vec<u8> {
         lock(&self.pngs).pop().unwrap_or_default()
+    }
+
+    /// Takes the buffers of a worker that waits for a group: those who fetch it use them meanwhile.
+    pub fn lend(&self, from: &mut Fetched) {
+        self.recycle(std::mem::take(&mut from.bytes));
+        self.recycle_png(std::mem::take(&mut from.png));
     }
 
     pub fn recycle(&self, bytes: Vec<u8>) {
@@ -58,7 +67,9 @@ impl Spare {
     }
 
     fn recycle_png(&self, png: Vec<u8>) {
-        lock(&self.pngs).push(png);
+        if png.capacity() > 0 {
+            lock(&self.pngs).push(png);
+        }
     }
 }
 

@@ -7,10 +7,6 @@ use crate::wire::frame::Size;
 use crate::wire::parity::{Parity, TABLES};
 use std::ffi::OsString;
 
-/// The most frames of a group to fetch at once to rebuild others: each takes a PNG beside the frame
-/// bytes.
-pub(super) const AT_ONCE: usize = 4;
-
 /// Options for getting.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -47,11 +43,10 @@ impl Options {
     }
 
     /// As [`Options::memory`], while groups with this `parity` are rebuilt: also the frames of a
-    /// group, tables, and, for requests of this group and still of the one before, a PNG and frame
-    /// bytes for each of four frames.
+    /// group, and tables. What fetches the group uses the buffers of the workers that wait for it.
     #[must_use]
     pub fn memory_to_rebuild(&self, full: Size, parity: Parity) -> usize {
         let frame = full.pixel_bytes() + full.pixel_bytes() / 64 + 1024;
-        self.memory(full) + (parity.data + parity.parity + 4 * AT_ONCE) * frame + TABLES
+        self.memory(full) + (parity.data + parity.parity) * frame + TABLES
     }
 }

@@ -105,6 +105,7 @@ impl Rebuilder {
         from: (usize, Wait),
         to: &mut Fetched,
     ) -> Result<Option<(Trailer, bool)>> {
+        self.spare.lend(to);
         let mut last = self.rebuilt(group, None, from);
         let rebuilt = last.as_mut().expect("internal error: just made");
         let Ok(shards) = &mut rebuilt.made else {
@@ -136,6 +137,7 @@ impl Rebuilder {
         wait: Wait,
         to: &mut Fetched,
     ) -> Result<Trailer> {
+        self.spare.lend(to);
         let mut last = self.rebuilt(group, Some(number), (home, wait));
         let rebuilt = last.as_mut().expect("internal error: just made");
         let shards = rebuilt.made.as_mut().map_err(|e| e.again())?;
@@ -172,6 +174,7 @@ impl Rebuilder {
     /// Makes the picture of a shard whose bytes were handed out; gives its trailer.
     fn finish(&self, shard: Shard, state: State, to: &mut Fetched) -> Result<Trailer> {
         let size = shard.size.expect("internal error: a shard without a size");
+        to.png = self.spare.png();
         write_bytes(&to.bytes, shard.carrier, size, &mut to.png);
         to.carrier = shard.carrier;
         match state {

@@ -76,14 +76,13 @@ impl Stores {
             .collect()
     }
 
-    /// The stores that have failed, and their errors.
-    pub fn into_missing(self) -> Vec<(usize, Error)> {
-        let failed = self
-            .failed
-            .into_inner()
-            .expect("internal error: a worker panicked");
-        let missing = failed.into_iter().enumerate();
-        missing.filter_map(|(at, e)| Some((at, e?))).collect()
+    /// Takes out the stores that have failed, and their errors.
+    pub fn take_missing(&self) -> Vec<(usize, Error)> {
+        let mut failed = self.lock();
+        let missing = failed.iter_mut().enumerate();
+        missing
+            .filter_map(|(at, e)| Some((at, e.take()?)))
+            .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Option<Error>>> {

@@ -153,9 +153,8 @@ pub fn put(
         add(&mut shelves, &batch, &stores, options.limit)
     })?;
     let done = finish(shelves, &stores, options)?;
-    let stores = Arc::into_inner(stores).map(Stores::into_missing);
     Ok(Done {
-        missing: stores.unwrap_or_default(),
+        missing: stores.take_missing(),
         ..done
     })
 }
