@@ -11,6 +11,7 @@ use std::time::Duration;
 use storagex::wire::carrier::container::{self, Pictures};
 use storagex::wire::carrier::gray;
 use storagex::wire::frame::Size;
+use storagex::wire::parity::Parity;
 use storagex::wire::seal::Secret;
 use storagex::{decode, encode, get, put, secret};
 
@@ -234,21 +235,26 @@ fn a_hundred_thousand_frames() {
 /// rebuilds.
 #[test]
 fn groups_of_frames() {
+    losing_two_of_each("4+2", 176 * MIB);
+    losing_two_of_each("20+2", 192 * MIB);
+}
+
+fn losing_two_of_each(group: &str, promised: usize) {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().to_str().unwrap();
     let full = Size::DEFAULT;
-    let parity = "20+2".parse().unwrap();
+    let parity: Parity = group.parse().unwrap();
     let mut encoder = program(env!("CARGO_BIN_EXE_sx-encode"), &["-j2", "-0"])
         .spawn()
         .unwrap();
     let frames = encoder.stdout.take().unwrap();
     let mut putter = program(
         env!("CARGO_BIN_EXE_sx-put"),
-        &["--parity", "20+2", "--to", store],
+        &["--parity", group, "--to", store],
     );
     let mut putter = putter.stdin(frames).spawn().unwrap();
     let putting = watch(&putter);
-    let written = feed(encoder.stdin.take().unwrap(), noise(), 512 * MIB);
+    let written = feed(encoder.stdin.take().unwrap(), noise(), 384 * MIB);
     let mut key = String::new();
     let mut answer = putter.stdout.take().unwrap();
     answer.read_to_string(&mut key).unwrap();
@@ -259,7 +265,7 @@ fn groups_of_frames() {
         parity: Some(parity),
         ..Default::default()
     };
-    check("sx-put", putting, options.memory(full), 160 * MIB);
+    check("sx-put", putting, options.memory(full), promised);
 
     // Two of each group are lost.
     let list = Command::new(env!("CARGO_BIN_EXE_sx-get"))
@@ -269,7 +275,7 @@ fn groups_of_frames() {
     let list = String::from_utf8(list.stdout).unwrap();
     let data = list.lines().filter(|line| line.ends_with("\tdata"));
     for (n, line) in data.enumerate() {
-        if n % 20 < 2 {
+        if n % parity.data < 2 {
             let path = line.strip_prefix("file://").unwrap();
             fs::remove_file(path.split('#').next().unwrap()).unwrap();
         }
@@ -281,7 +287,7 @@ fn groups_of_frames() {
     std::io::copy(&mut getter.stdout.take().unwrap(), &mut std::io::sink()).unwrap();
     assert!(getter.wait().unwrap().success());
     let formula = get::Options::default().memory_to_rebuild(full, parity);
-    check("sx-get", getting.join().unwrap(), formula, 192 * MIB);
+    check("sx-get", getting.join().unwrap(), formula, promised);
 }
 
 /// A picture as a host may give it back: a progressive JPEG in colours, which takes most to decode.

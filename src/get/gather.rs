@@ -9,12 +9,16 @@ use crate::wire::frame::{FrameKind, Trailer};
 use crate::wire::parity::Shard;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, mpsc};
 use std::thread;
+use std::time::Duration;
 
 /// The most frames of a group to fetch at once to rebuild others: each takes a PNG beside the frame
 /// bytes.
 const AT_ONCE: usize = 4;
+
+/// How long to wait for a worker that lends its buffers. Meanwhile it makes the picture of a frame.
+const SOON: Duration = Duration::from_millis(20);
 
 /// The shards of a group, by number.
 pub(super) struct Shards {
@@ -32,21 +36,27 @@ pub(super) enum State {
     Lost,
 }
 
-/// Buffers for reuse by the next group: new pages are expensive, and a thread may keep the memory
-/// that it has allocated.
+/// Buffers for reuse: those of the last group, and of the workers that wait for this one. None is
+/// ever freed, as a thread may keep the memory that it has allocated.
 #[derive(Default)]
 pub(super) struct Spare {
-    bytes: Mutex<Vec<Vec<u8>>>,
-    pngs: Mutex<Vec<Vec<u8>>>,
+    buffers: Mutex<Buffers>,
+    came: Condvar,
+}
+
+#[derive(Default)]
+struct Buffers {
+    bytes: Vec<Vec<u8>>,
+    pngs: Vec<Vec<u8>>,
 }
 
 impl Spare {
     pub fn bytes(&self) -> Vec<u8> {
-        lock(&self.bytes).pop().unwrap_or_default()
+        lock(&self.buffers).bytes.pop().unwrap_or_default()
     }
 
     pub fn png(&self) -> Vec<u8> {
-        lock(&self.pngs).pop().unwrap_or_default()
+        lock(&self.buffers).pngs.pop().unwrap_or_default()
     }
 
     /// Takes the buffers of a worker that waits for a group: those who fetch it use them meanwhile.
@@ -55,20 +65,30 @@ impl Spare {
         self.recycle_png(std::mem::take(&mut from.png));
     }
 
-    pub fn recycle(&self, bytes: Vec<u8>) {
-        if bytes.capacity() > 0 {
-            lock(&self.bytes).push(bytes);
+    /// Buffers of a worker that waits for a group; new ones if none does so soon.
+    fn borrow(&self) -> Fetched {
+        let is_none = |buffers: &mut Buffers| buffers.pngs.is_empty();
+        let waited = self
+            .came
+            .wait_timeout_while(lock(&self.buffers), SOON, is_none);
+        let (mut buffers, _) = waited.expect("internal error: a worker panicked");
+        Fetched {
+            png: buffers.pngs.pop().unwrap_or_default(),
+            bytes: buffers.bytes.pop().unwrap_or_default(),
+            ..Fetched::default()
         }
     }
 
-    /// Frees all but `most` of the buffers for frame bytes.
-    pub fn keep(&self, most: usize) {
-        lock(&self.bytes).truncate(most);
+    pub fn recycle(&self, bytes: Vec<u8>) {
+        if bytes.capacity() > 0 {
+            lock(&self.buffers).bytes.push(bytes);
+        }
     }
 
     fn recycle_png(&self, png: Vec<u8>) {
         if png.capacity() > 0 {
-            lock(&self.pngs).push(png);
+            lock(&self.buffers).pngs.push(png);
+            self.came.notify_one();
         }
     }
 }
@@ -103,10 +123,7 @@ pub(super) fn gather(
         let (finder, group) = (Arc::clone(finder), Arc::clone(group));
         let (sender, spare) = (sender.clone(), Arc::clone(spare));
         thread::spawn(move || {
-            let mut fetched = Fetched {
-                png: spare.png(),
-                ..Fetched::default()
-            };
+            let mut fetched = spare.borrow();
             let next = || queue.lock().ok()?.pop_front();
             while let Some(number) = next().filter(|_| !enough.load(Ordering::Relaxed)) {
                 if fetched.bytes.capacity() == 0 {
@@ -118,7 +135,7 @@ pub(super) fn gather(
                     spare.recycle(shard.bytes);
                 }
             }
-            spare.recycle_png(fetched.png);
+            spare.lend(&mut fetched);
         });
     }
     drop(sender);

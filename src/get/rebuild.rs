@@ -204,7 +204,6 @@ impl Rebuilder {
                 _ => {
                     if let Some(Rebuilt { made: Ok(old), .. }) = last.take() {
                         self.recycle(old.all.into_iter());
-                        self.spare.keep(group.data.len());
                     }
                     self.flights.start(group);
                     let made = self.rebuild_group(group, needed, (home, wait));
@@ -239,7 +238,7 @@ impl Rebuilder {
             return Err(Kind::Index(what).into());
         }
         let mut shards = gather(&self.finder, group, needed, from, self.jobs, &self.spare)?;
-        restore(group, &mut shards)?;
+        restore(group, &mut shards, &self.spare)?;
         let (data, parity) = shards.all.split_at_mut(group.data.len());
         self.recycle(parity.iter_mut().map(Option::take));
         if let Some(number) = needed.and_then(|needed| needed.checked_sub(data.len())) {
@@ -258,7 +257,7 @@ impl Rebuilder {
 }
 
 /// Makes the missing data frames of a group.
-fn restore(group: &Group, shards: &mut Shards) -> Result<()> {
+fn restore(group: &Group, shards: &mut Shards, spare: &Spare) -> Result<()> {
     let (data, parity) = shards.all.split_at(group.data.len());
     if data.iter().all(Option::is_some) {
         return Ok(());
@@ -269,7 +268,7 @@ fn restore(group: &Group, shards: &mut Shards) -> Result<()> {
     // All workers of the pipeline's pool are busy or wait for this. A thread that is not among them
     // shares its work with those of the global pool.
     let made = thread::scope(|scope| {
-        let made = scope.spawn(|| parity::rebuild(data, &recovery, group.shard));
+        let made = scope.spawn(|| parity::rebuild(data, &recovery, group.shard, || spare.bytes()));
         made.join().expect("internal error: a thread panicked")
     })?;
     for (at, shard) in made {

@@ -38,9 +38,9 @@ const UNIT: usize = 64;
 const CACHE: usize = 1 << 20;
 /// Up to this many missing shards are faster to solve for than to transform.
 const FEW: usize = 8;
-/// Approximate size of a slice of each shard for transforms: large enough that the fixed cost of a
-/// slice doesn't matter.
-const SLICE: usize = 1 << 17;
+/// Approximate size of a slice of each shard for transforms: the fixed cost of a slice stays small,
+/// and 8 MiB are enough for the largest group. A quarter faster than four times as much.
+const SLICE: usize = 1 << 15;
 
 /// `K+M`: M parity frames after every K data frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -226,7 +226,8 @@ fn encode_slice<'a>(
 }
 
 /// Rebuilds the missing data frames from the others and from recovery shards: together there must
-/// be as many as there are data frames. Returns them with their numbers.
+/// be as many as there are data frames. Returns them with their numbers; `buffer` gives a buffer for
+/// each, which may be empty.
 ///
 /// # Errors
 ///
@@ -235,6 +236,7 @@ pub fn rebuild(
     data: &[Option<Shard>],
     recovery: &[Option<&[u8]>],
     length: usize,
+    mut buffer: impl FnMut() -> Vec<u8>,
 ) -> Result<Vec<(usize, Shard)>> {
     let numbers = (0..data.len()).filter(|&at| data[at].is_none());
     let missing: Vec<usize> = numbers.collect();
@@ -246,9 +248,17 @@ pub fn rebuild(
         return Err(Kind::Index("shards of other lengths than the group's".into()).into());
     }
     let there = recovery.iter().flatten().count();
-    let made = match missing.len() <= FEW.min(there) {
-        true => solve(data, recovery, &missing, length),
-        false => transform(data, recovery, &missing, length), // an error if too few are there
+    let zeros = |_| {
+        let mut shard = buffer();
+        shard.clear();
+        shard.reserve_exact(length);
+        shard.resize(length, 0);
+        shard
+    };
+    let mut made: Vec<Vec<u8>> = missing.iter().map(zeros).collect();
+    match missing.len() <= FEW.min(there) {
+        true => solve(data, recovery, &missing, &mut made),
+        false => transform(data, recovery, &missing, &mut made), // an error if too few are there
     }
     .map_err(code)?;
     let shards = made.into_iter().map(Shard::parse);
@@ -260,16 +270,17 @@ pub fn rebuild(
         .collect()
 }
 
-/// Rebuilds shards as the library does, by Fourier transforms: the time doesn't depend on their number.
+/// Rebuilds shards, from zeros, as the library does, by Fourier transforms: the time doesn't depend on
+/// their number.
 fn transform(
     data: &[Option<Shard>],
     recovery: &[Option<&[u8]>],
     missing: &[usize],
-    length: usize,
-) -> Coded<Vec<Vec<u8>>> {
-    let mut made = vec![vec![0; length]; missing.len()];
-    let decoded = in_slices(
-        &mut made,
+    made: &mut [Vec<u8>],
+) -> Coded<()> {
+    let length = made[0].len();
+    in_slices(
+        made,
         length,
         SLICE,
         |kept: &mut DecoderWork, range, mut to| {
@@ -296,26 +307,25 @@ fn transform(
             *kept = decoder.into_parts().1;
             Ok(())
         },
-    );
-    decoded.map(|()| made)
+    )
 }
 
-/// Rebuilds a few shards: makes the recovery shards anew with zeros for the missing data. The code is
+/// Rebuilds a few shards, from zeros: makes the recovery shards anew with zeros for the missing data. The code is
 /// linear, so the difference to each true one is a sum of multiples of the missing shards, and these are
 /// sums of multiples of as many differences.
 fn solve(
     data: &[Option<Shard>],
     recovery: &[Option<&[u8]>],
     missing: &[usize],
-    length: usize,
-) -> Coded<Vec<Vec<u8>>> {
+    made: &mut [Vec<u8>],
+) -> Coded<()> {
     let there = (0..recovery.len()).filter(|&at| recovery[at].is_some());
     let used: Vec<usize> = there.take(missing.len()).collect();
     let factors = factors(data.len(), recovery.len(), missing, &used)?;
-    let mut made = vec![vec![0; length]; missing.len()];
+    let length = made[0].len();
     let step = CACHE / (data.len() + recovery.len());
     let zeros = vec![0; length.min(step.next_multiple_of(UNIT))];
-    let solved = in_slices(&mut made, length, step, |room: &mut Room, range, mut to| {
+    in_slices(made, length, step, |room: &mut Room, range, mut to| {
         let slices = data.iter().map(|shard| match shard {
             Some(shard) => shard.slice(range.clone()),
             None => Cow::Borrowed(&zeros[..range.len()]),
@@ -336,8 +346,7 @@ fn solve(
             }
         }
         Ok(())
-    });
-    solved.map(|()| made)
+    })
 }
 
 /// What a thread needs to solve a slice.
@@ -564,7 +573,7 @@ mod tests {
                 let more: Vec<_> = (0..parity)
                     .map(|at| there(&(data + at)).then_some(recovery[at].as_slice()))
                     .collect();
-                for (at, shard) in rebuild(&some, &more, recovery[0].len()).unwrap() {
+                for (at, shard) in rebuild(&some, &more, recovery[0].len(), Vec::new).unwrap() {
                     assert_eq!(shard, shards[at]);
                 }
             }
@@ -590,7 +599,7 @@ mod tests {
                 let more: Vec<_> = (0..parity)
                     .map(|at| (at >= spare / 2).then_some(recovery[at].as_slice()))
                     .collect();
-                let made = rebuild(&some, &more, recovery[0].len()).unwrap();
+                let made = rebuild(&some, &more, recovery[0].len(), Vec::new).unwrap();
                 assert_eq!(made.len(), lost);
                 for (at, shard) in made {
                     assert_eq!(shard, shards[at], "{data}+{parity}, {lost} lost: {at}");
@@ -605,10 +614,10 @@ mod tests {
         let recovery = made(&shards, 1);
         let some = [Some(shards[0].clone()), None, Some(shards[2].clone())];
         let other = vec![0xaa; recovery[0].len()];
-        assert!(rebuild(&some, &[Some(&other)], other.len()).is_err());
-        assert!(rebuild(&some, &[Some(&other[..64])], other.len()).is_err());
-        assert!(rebuild(&some, &[None], other.len()).is_err());
-        assert!(rebuild(&some, &[Some(&recovery[0][..64])], 64).is_err());
+        assert!(rebuild(&some, &[Some(&other)], other.len(), Vec::new).is_err());
+        assert!(rebuild(&some, &[Some(&other[..64])], other.len(), Vec::new).is_err());
+        assert!(rebuild(&some, &[None], other.len(), Vec::new).is_err());
+        assert!(rebuild(&some, &[Some(&recovery[0][..64])], 64, Vec::new).is_err());
     }
 
     #[test]
