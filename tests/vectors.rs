@@ -1,13 +1,16 @@
-//! Every file in `tests/vectors` shows a rule of storagex(5); `make.py` there says what it looks like.
+//! Every file in `tests/vectors` shows a rule of storagex(5); `make.py` and `stores.py` there say what it
+//! looks like.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
+use storagex::key::{Digest, Name};
 use storagex::store::Config;
-use storagex::wire::DEFAULT_LIMIT;
+use storagex::wire::carrier::container::Pictures;
 use storagex::wire::seal::Secret;
-use storagex::wire::{Carrier, frame::Size};
-use storagex::{decode, encode, put, store};
+use storagex::wire::{Carrier, DEFAULT_LIMIT, frame::Size, read_frame};
+use storagex::{Key, decode, encode, get, put, store};
 
 struct Vector {
     name: String,
@@ -25,38 +28,73 @@ enum Wanted {
     Error(String),
 }
 
-fn vectors() -> Vec<Vector> {
+/// The vectors with this suffix.
+fn files(suffix: Option<&str>) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
     let files = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path());
-    let vectors: Vec<Vector> = files
-        .filter(|path| path.extension().is_none())
-        .map(|path| read(&path))
-        .collect();
-    assert!(vectors.len() > 80, "only {} vectors", vectors.len());
-    vectors
+    files
+        .filter(|path| path.extension().and_then(OsStr::to_str) == suffix)
+        .collect()
 }
 
-fn read(path: &PathBuf) -> Vector {
+fn vectors() -> Vec<Vector> {
+    let files = files(None);
+    assert!(files.len() > 80, "only {} vectors", files.len());
+    files.iter().map(read).collect()
+}
+
+/// Gives the values by their names, and the rest.
+fn open(path: &PathBuf) -> (impl Fn(&str) -> Option<String>, Vec<u8>) {
     let file = fs::read(path).unwrap();
     let end = file.windows(2).position(|two| two == b"\n\n").unwrap();
-    let head = std::str::from_utf8(&file[..end]).unwrap();
-    let value = |name: &str| {
+    let head = String::from_utf8(file[..end].to_vec()).unwrap();
+    let value = move |name: &str| {
         let mut lines = head.lines().filter_map(|line| line.split_once(": "));
         lines.find(|(n, _)| *n == name).map(|(_, v)| v.to_owned())
     };
     assert!(value("rule").is_some(), "{}", path.display());
+    (value, file[end + 2..].to_vec())
+}
+
+fn wanted(path: &Path, value: &impl Fn(&str) -> Option<String>) -> Wanted {
+    match (value("expect"), value("error")) {
+        (Some(bytes), None) => Wanted::Bytes(bytes),
+        (None, Some(message)) => Wanted::Error(message),
+        _ => panic!("{}: expect or error", path.display()),
+    }
+}
+
+fn read(path: &PathBuf) -> Vector {
+    let (value, frames) = open(path);
     Vector {
         name: path.file_name().unwrap().to_string_lossy().into_owned(),
         secret: value("secret").map(|line| Secret::parse(&line).unwrap()),
         writer: value("writer"),
-        wanted: match (value("expect"), value("error")) {
-            (Some(bytes), None) => Wanted::Bytes(bytes),
-            (None, Some(message)) => Wanted::Error(message),
-            _ => panic!("{}: expect or error", path.display()),
-        },
-        frames: file[end + 2..].to_vec(),
+        wanted: wanted(path, &value),
+        frames,
+    }
+}
+
+/// Compares the bytes that came out, or the message, with what is wanted.
+fn check(
+    name: &str,
+    wanted: &Wanted,
+    result: storagex::Result<Vec<u8>>,
+    is_as_expected: impl Fn(&str, &str) -> bool,
+) {
+    match (wanted, result) {
+        (Wanted::Bytes(expected), Ok(bytes)) => {
+            let found = format!("{:08x} {}", crc32fast::hash(&bytes), bytes.len());
+            assert_eq!(&found, expected, "{name}");
+        }
+        (Wanted::Error(expected), Err(e)) => {
+            let found = e.to_string();
+            assert!(is_as_expected(&found, expected), "{name}: {e}\n{expected}");
+        }
+        (Wanted::Bytes(_), Err(e)) => panic!("{name}: {e}"),
+        (Wanted::Error(expected), Ok(_)) => panic!("{name}: decoded, expected {expected}"),
     }
 }
 
@@ -79,20 +117,8 @@ fn decode_does_what_each_vector_expects() {
             };
             let mut bytes = Vec::new();
             let result = decode(Cursor::new(frames.clone()), &mut bytes, &options);
-            match (&wanted, result) {
-                (Wanted::Bytes(expected), Ok(_)) => {
-                    let found = format!("{:08x} {}", crc32fast::hash(&bytes), bytes.len());
-                    assert_eq!(&found, expected, "{name}");
-                }
-                (Wanted::Error(expected), Err(e)) => {
-                    assert!(
-                        e.to_string().starts_with(expected),
-                        "{name}: {e}\n{expected}"
-                    );
-                }
-                (Wanted::Bytes(_), Err(e)) => panic!("{name}: {e}"),
-                (Wanted::Error(expected), Ok(_)) => panic!("{name}: decoded, expected {expected}"),
-            }
+            let starts = |message: &str, expected: &str| message.starts_with(expected);
+            check(&name, &wanted, result.map(|_| bytes), starts);
         }
     }
 }
@@ -168,4 +194,117 @@ fn encode_makes_what_vectors_pin() {
         count += 1;
     }
     assert!(count >= 5, "only {count}");
+}
+
+/// A file `.store`: the pictures of a store, and the key of what is in it.
+struct Stored {
+    name: String,
+    key: Digest,
+    wanted: Wanted,
+    /// The parity that a writer makes these pictures with; `none` is none.
+    writer: Option<String>,
+    pictures: Vec<(Name, Vec<u8>)>,
+}
+
+fn stores() -> Vec<Stored> {
+    let files = files(Some("store"));
+    assert!(files.len() > 50, "only {} stores", files.len());
+    files.iter().map(stored).collect()
+}
+
+fn stored(path: &PathBuf) -> Stored {
+    let (value, body) = open(path);
+    let mut pictures = Vec::new();
+    let (mut input, mut picture) = (Pictures::new(&body[..], DEFAULT_LIMIT), Vec::new());
+    while input.next(&mut picture).unwrap() {
+        let mut bytes = Vec::new();
+        read_frame(&picture, DEFAULT_LIMIT, &mut bytes).unwrap();
+        let copy = picture.windows(4).position(|four| four == b"sxCp");
+        let name = Name {
+            digest: Digest::of(&bytes),
+            copy: copy.map_or(0, |at| picture[at + 4]),
+        };
+        pictures.push((name, picture.clone()));
+    }
+    Stored {
+        name: path.file_name().unwrap().to_string_lossy().into_owned(),
+        key: Digest::from_checksum(&format!("blake3:{}", value("key").unwrap())).unwrap(),
+        wanted: wanted(path, &value),
+        writer: value("writer"),
+        pictures,
+    }
+}
+
+impl Stored {
+    /// Puts the pictures into a folder; gives the key.
+    fn lay_in(&self, folder: &Path) -> Key {
+        for (name, picture) in &self.pictures {
+            let path = folder.join(name.to_string());
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, picture).unwrap();
+        }
+        let path = folder.join(Name::from(self.key).to_string());
+        let line = format!("file://{}#blake3={}", path.display(), self.key);
+        line.parse().unwrap()
+    }
+}
+
+#[test]
+fn get_does_what_each_store_expects() {
+    for stored in stores() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = stored.lay_in(folder.path());
+        let mut frames = Vec::new();
+        let got = get(&key, &mut frames, &get::Options::default());
+        let mut bytes = Vec::new();
+        let result =
+            got.and_then(|_| decode(Cursor::new(frames), &mut bytes, &decode::Options::default()));
+        check(
+            &stored.name,
+            &stored.wanted,
+            result.map(|_| bytes),
+            |message, expected| message.contains(expected),
+        );
+    }
+}
+
+/// The code of parity, the indexes and their names are what the page says.
+#[test]
+fn put_makes_what_stores_pin() {
+    let mut count = 0;
+    for stored in stores() {
+        let Some(parity) = &stored.writer else {
+            continue;
+        };
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut frames = Vec::new();
+        get(
+            &stored.lay_in(from.path()),
+            &mut frames,
+            &get::Options::default(),
+        )
+        .unwrap();
+        let store = store::open(to.path().as_os_str(), &Config::default()).unwrap();
+        let options = put::Options {
+            parity: (parity != "none").then(|| parity.parse().unwrap()),
+            ..put::Options::default()
+        };
+        let done = put(Cursor::new(frames), &[store], &options).unwrap();
+        assert_eq!(done.keys.first().digest, stored.key, "{}", stored.name);
+        for (name, picture) in &stored.pictures {
+            let path = to.path().join(name.to_string());
+            assert!(
+                fs::read(&path).unwrap() == *picture,
+                "{}: {name}",
+                stored.name
+            );
+            fs::remove_file(path).unwrap();
+        }
+        let rest = fs::read_dir(to.path())
+            .unwrap()
+            .flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap());
+        assert_eq!(rest.count(), 0, "{}: more pictures", stored.name);
+        count += 1;
+    }
+    assert!(count >= 6, "only {count}");
 }
