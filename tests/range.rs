@@ -151,18 +151,7 @@ fn lost_frames_are_rebuilt_and_other_stores_are_asked() {
 
 /// A bucket behind a proxy.
 fn bucket(keep: &std::path::Path) -> (Arc<dyn Store>, Proxy, get::Options) {
-    std::fs::create_dir(keep.join("bucket")).unwrap();
-    let proxy = Proxy::new(net::s3(keep));
-    let endpoint = format!("http://{}", proxy.address);
-    let variables = [
-        ("AWS_ACCESS_KEY_ID", "AK"),
-        ("AWS_SECRET_ACCESS_KEY", "SK"),
-        ("AWS_ENDPOINT_URL", &endpoint),
-    ];
-    let config = Config {
-        variables: variables.map(|(n, v)| (n.to_owned(), v.to_owned())).into(),
-        ..Config::default()
-    };
+    let (proxy, config) = net::proxy::bucket(keep);
     let store = store::open("s3://bucket".as_ref(), &config).unwrap();
     let options = get::Options {
         store: config,

@@ -2,9 +2,11 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+use storagex::store::Config;
 
 /// What the proxy does to a request or its answer.
 #[derive(Debug, Clone)]
@@ -271,4 +273,22 @@ fn parse(head: &str) -> Seen {
         path: word(),
         head: head.to_owned(),
     }
+}
+
+/// A proxy before a bucket of the S3 server of the tests, which keeps it in this folder; and how to reach
+/// `s3://bucket` by it.
+pub fn bucket(keep: &Path) -> (Proxy, Config) {
+    std::fs::create_dir(keep.join("bucket")).unwrap();
+    let proxy = Proxy::new(super::s3(keep));
+    let endpoint = format!("http://{}", proxy.address);
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", "AK"),
+        ("AWS_SECRET_ACCESS_KEY", "SK"),
+        ("AWS_ENDPOINT_URL", &endpoint),
+    ];
+    let config = Config {
+        variables: variables.map(|(n, v)| (n.to_owned(), v.to_owned())).into(),
+        ..Config::default()
+    };
+    (proxy, config)
 }
