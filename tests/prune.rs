@@ -741,7 +741,7 @@ fn prune_many(each: u64) {
         let found = (pruned.fossils.pictures, pruned.removed.pictures);
         assert_eq!(found, (fossils, removed));
         assert_eq!(pruned.kept.pictures, 5);
-        assert!(started.elapsed() < Duration::from_secs(60) && peak() < 96);
+        assert!(peak() < 96);
     }
 }
 
@@ -766,7 +766,7 @@ fn forty_thousand_pictures() {
     assert!(peak() < 32, "{} MiB", peak());
 }
 
-/// `LONG=1 .ci/run` runs it.
+/// `.ci/run` runs it; how long it takes is in tests/bench.
 #[test]
 #[ignore = "takes minutes"]
 #[cfg(target_os = "linux")]

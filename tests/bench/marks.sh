@@ -3,7 +3,7 @@
 #
 #   PATH=…/target/release:$PATH tests/bench/marks.sh [GROUP...]
 #
-# Groups: pipe file zstd put get parity stores cdc sealed range start memory. From the environment:
+# Groups: pipe file zstd put get parity stores cdc sealed range prune start memory. From the environment:
 #   SIZE=1G      bytes of each input: 64M to try this out
 #   PAIRS=7      how often each comparison is made
 #   FOLDER=DIR   where inputs and stores are made, on the disk that is to be measured; what it had to
@@ -21,7 +21,7 @@
 set -euo pipefail
 export LC_ALL=C # $EPOCHREALTIME has a point
 
-groups=(pipe file zstd put get parity stores cdc sealed range start memory)
+groups=(pipe file zstd put get parity stores cdc sealed range prune start memory)
 pairs=${PAIRS:-7}
 missed=0
 here=$(cd "$(dirname "$0")" && pwd)
@@ -249,6 +249,31 @@ marks_range() {
 
 range_get() { sx-get --range $((middle + (2 << 20))):1M "$work/web.key"; }
 range_get_only() { range_get >/dev/null; }
+
+# A million pictures that no key reaches, and one that a key does.
+marks_prune() {
+    local day
+    head -c 99 /dev/zero | sx-encode | sx-put --to "$work/pruned" >"$work/key"
+    python3 - "$work/pruned" <<'END'
+import os, sys
+for first in range(256):
+    folder = f"{sys.argv[1]}/{first:02x}"
+    os.makedirs(folder, exist_ok=True)
+    for number in range(3907):
+        open(f"{folder}/{first:02x}{number * 0x9E3779B97F4A7C15 % 2**64:016x}{0:046x}.png", "w").close()
+END
+    : >"$work/times"
+    for day in 1 2; do # fossils, then, once they are a second old, removed
+        sleep 1
+        timed prune_all
+        row "sx-put --prune, a million pictures, $day" 'in s' \
+            "$(awk -v t="$took" 'BEGIN { t /= 1e6; printf "%.1f %.1f %.1f", t, t, t }')" 60
+    done
+    [ "$(find "$work/pruned" -name '*.png' | wc -l)" = 2 ] || die 'prune: expected the index and the frame alone'
+    rm -rf "$work/pruned"
+}
+
+prune_all() { sx-put --prune --grace 0 --to "$work/pruned" "$work/key" >"$work/said"; }
 
 ## Filters in pipes
 
