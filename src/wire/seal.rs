@@ -151,11 +151,11 @@ impl Seal {
     /// Where the marks of a stream's frames are put together.
     #[must_use]
     pub fn chain(&self) -> Chain {
-        Chain(Box::new(blake3::Hasher::new_keyed(&self.0.chain)))
+        Chain(Box::new(keyed(&self.0.chain)))
     }
 
     fn nonce(&self, head: &[u8; HEAD], plain: &[u8]) -> [u8; NONCE] {
-        let mut hasher = blake3::Hasher::new_keyed(&self.0.nonce);
+        let mut hasher = keyed(&self.0.nonce);
         hasher.update(head);
         hasher.update(plain);
         let hash = hasher.finalize();
@@ -165,7 +165,9 @@ impl Seal {
     }
 
     fn check(&self, nonce: &[u8; NONCE]) -> u32 {
-        let hash = blake3::keyed_hash(&self.0.check, nonce);
+        let mut hasher = keyed(&self.0.check);
+        hasher.update(nonce);
+        let hash = hasher.finalize();
         u32::from_le_bytes(
             hash.as_bytes()[..4]
                 .try_into()
@@ -180,6 +182,11 @@ impl fmt::Debug for Seal {
     }
 }
 
+/// A hasher that wipes the key, which it holds, at its end.
+fn keyed(key: &[u8; 32]) -> Zeroizing<blake3::Hasher> {
+    Zeroizing::new(blake3::Hasher::new_keyed(key))
+}
+
 fn mark(nonce: &[u8], tag: &[u8]) -> Mark {
     let mut mark = [0; SEAL];
     mark[..NONCE].copy_from_slice(nonce);
@@ -188,7 +195,7 @@ fn mark(nonce: &[u8], tag: &[u8]) -> Mark {
 }
 
 /// Which frames a stream has, and in which order: what its last frame says under its seal.
-pub struct Chain(Box<blake3::Hasher>);
+pub struct Chain(Box<Zeroizing<blake3::Hasher>>);
 
 impl Chain {
     /// Appends a frame, which isn't the last.
