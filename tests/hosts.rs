@@ -755,6 +755,16 @@ fn a_cropped_sturdy_picture_is_named_when_it_is_got() {
 }
 
 /// What no key reaches is marked in the file of deletions, and deleted when the grace period is over.
+/// Puts a short text.
+fn put_text(text: &str, uploader: &Path, config: &Config) -> storagex::Keys {
+    let mut frames = Vec::new();
+    let bytes = Cursor::new(text.to_owned().into_bytes());
+    encode(bytes, &mut frames, &encode::Options::default()).unwrap();
+    let stores = [store::open(uploader.as_os_str(), config).unwrap()];
+    let done = put(Cursor::new(frames), &stores, &put::Options::default());
+    done.unwrap().keys
+}
+
 #[test]
 fn pruned_by_the_urls_that_delete() {
     use storagex::put::prune::Options;
@@ -764,17 +774,10 @@ fn pruned_by_the_urls_that_delete() {
     let deletions = folder.path().join("deletions");
     let mut config = config(folder.path());
     config.deletions = Some(deletions.clone());
-    let frames = |text: &str| {
-        let mut frames = Vec::new();
-        let bytes = Cursor::new(text.to_owned().into_bytes());
-        encode(bytes, &mut frames, &encode::Options::default()).unwrap();
-        Cursor::new(frames)
-    };
-    let store = store::open(file.as_os_str(), &config).unwrap();
-    let stores = [store];
-    let old = put(frames("old"), &stores, &put::Options::default()).unwrap();
-    let new = put(frames("new"), &stores, &put::Options::default()).unwrap();
-    drop(stores);
+    let (old, new) = (
+        put_text("old", &file, &config),
+        put_text("new", &file, &config),
+    );
     config.deletions = None;
     let store = store::open(file.as_os_str(), &config).unwrap();
     let day = |day: u32| Options {
@@ -791,7 +794,6 @@ fn pruned_by_the_urls_that_delete() {
         let all = [pruned.kept, pruned.revived, pruned.fossils, pruned.removed];
         all.map(|tally| tally.pictures)
     };
-    let (old, new) = (old.keys, new.keys);
     assert_eq!(text().lines().count(), 4);
     let one = std::slice::from_ref(&new);
     assert_eq!(prune(one, 0), [2, 0, 2, 0]);
@@ -829,4 +831,81 @@ fn pruned_by_the_urls_that_delete() {
         refused(one)
     );
     assert_eq!(text(), kept);
+}
+
+/// Deletes at once what no key reaches: at the second run.
+fn prune_at_once(
+    folder: &Path,
+    store: &std::ffi::OsStr,
+    keys: &[storagex::Keys],
+) -> Result<put::prune::Pruned> {
+    let options = put::prune::Options {
+        grace: Duration::ZERO,
+        ..Default::default()
+    };
+    let config = Config {
+        deletions: None,
+        ..config(folder)
+    };
+    let store = store::open(store, &config)?;
+    put::prune_deletions(&folder.join("deletions"), &store, keys, &options)
+}
+
+#[test]
+fn urls_that_delete_are_called_for_keys_of_the_same_host_only() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let hosts = [(); 2].map(|()| Host::new(Manners::Good));
+    let [(own, own_file), (_, other)] = [0, 1].map(|at| {
+        let folder = folders[at].path();
+        let file = uploader(folder, &hosts[at], JSON, "");
+        (put_text("text", &file, &config(folder)), file)
+    });
+    let other = put_text("text", &other, &config(folders[1].path()));
+    let pictures = folders[1].path().join("pictures");
+    let in_folder = put_text("text", &pictures, &Config::default());
+    let folder = folders[0].path();
+    let text = || fs::read_to_string(folder.join("deletions")).unwrap();
+    let before = text();
+    let prune = |keys: &[storagex::Keys]| prune_at_once(folder, own_file.as_os_str(), keys);
+    for _ in 0..2 {
+        for keys in [[other.clone()].as_slice(), &[own.clone(), other.clone()]] {
+            let error = prune(keys).unwrap_err();
+            assert_eq!(error.kind(), &Kind::NotFound);
+            assert!(error.to_string().contains("a line of its index"), "{error}");
+        }
+        // The file of another store.
+        let error = prune_at_once(
+            folder,
+            pictures.as_os_str(),
+            std::slice::from_ref(&in_folder),
+        );
+        assert!(matches!(error.unwrap_err().kind(), Kind::Usage(_)));
+        assert_eq!(text(), before);
+        // A line of keys of several hosts.
+        let both: storagex::Keys = format!("{other} {own}").parse().unwrap();
+        assert_eq!(prune(&[both]).unwrap().kept.pictures, 2);
+        assert_eq!(text(), before);
+    }
+    assert_eq!(hosts[0].kept.lock().unwrap().len(), 2);
+}
+
+#[test]
+fn a_file_of_urls_is_checked_before_the_first_is_called() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Good);
+    let file = uploader(folder.path(), &host, JSON, "");
+    put_text("old", &file, &config(folder.path()));
+    let new = [put_text("new", &file, &config(folder.path()))];
+    let prune = || prune_at_once(folder.path(), file.as_os_str(), &new);
+    assert_eq!(prune().unwrap().fossils.pictures, 2);
+    let path = folder.path().join("deletions");
+    let before = fs::read_to_string(&path).unwrap();
+    fs::write(&path, before.clone() + "something else\n").unwrap();
+    let error = prune().unwrap_err().to_string();
+    assert!(error.contains("line 5: "), "{error}");
+    let seen = host.seen.lock().unwrap();
+    assert!(
+        !seen.iter().any(|head| head.contains("?secret")),
+        "{seen:?}"
+    );
 }
