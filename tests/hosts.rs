@@ -810,6 +810,7 @@ fn pruned_by_the_urls_that_delete() {
     assert_eq!((prune(one, 11), called()), ([2, 0, 0, 2], 2));
     assert!(text().lines().all(|line| line.matches('\t').count() == 1));
     assert_eq!(text().lines().count(), 2);
+    assert_eq!(host.kept.lock().unwrap().len(), 2);
     // Refused: no key, another store's, a file of something else, one that is in use.
     let refused = |keys: &[storagex::Keys]| {
         put::prune_deletions(&deletions, &store, keys, &day(99)).unwrap_err()
@@ -908,4 +909,36 @@ fn a_file_of_urls_is_checked_before_the_first_is_called() {
         !seen.iter().any(|head| head.contains("?secret")),
         "{seen:?}"
     );
+}
+
+#[test]
+fn a_url_that_does_not_delete_keeps_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Button);
+    let file = uploader(folder.path(), &host, JSON, "");
+    put_text("old", &file, &config(folder.path()));
+    let new = [put_text("new", &file, &config(folder.path()))];
+    let prune = || prune_at_once(folder.path(), file.as_os_str(), &new);
+    assert_eq!(prune().unwrap().fossils.pictures, 2);
+    for _ in 0..2 {
+        let error = prune().unwrap_err().to_string();
+        assert!(error.contains("line 1: http://"), "{error}");
+        assert!(
+            error.contains("after its URL to delete it was called"),
+            "{error}"
+        );
+        let lines = fs::read_to_string(folder.path().join("deletions")).unwrap();
+        assert_eq!(lines.lines().count(), 4);
+    }
+    // All of them are called, and the line of one that is gone by now goes.
+    let seen = host.seen.lock().unwrap().clone();
+    assert_eq!(
+        seen.iter().filter(|head| head.contains("?secret")).count(),
+        4
+    );
+    host.kept.lock().unwrap().remove("/u/0.png");
+    let error = prune().unwrap_err().to_string();
+    assert!(error.contains("line 2: http://"), "{error}");
+    let lines = fs::read_to_string(folder.path().join("deletions")).unwrap();
+    assert_eq!(lines.lines().count(), 3);
 }

@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result, shown};
 use crate::index::Link;
 use crate::key::{Digest, Key, Keys, Name};
 use crate::output::Output;
-use crate::store::Store;
+use crate::store::{Fetched, Store, fetch};
 use rustix::fs::{FlockOperation, flock};
 use std::collections::HashSet;
 use std::fs::File;
@@ -31,7 +31,7 @@ const MOST: u64 = 1 << 20;
 /// Before anything is changed: [`Kind::Usage`] without keys, and for a store that is no image host;
 /// [`Kind::Journal`] where the file is in use, or something else; [`Kind::NotFound`] for a key whose index
 /// has no line in the file, because it is of another host; that of an index that can't be had. That of a
-/// URL that doesn't delete its picture, when all others have been called.
+/// URL that doesn't delete its picture, or says so and doesn't, when all others have been called.
 pub fn prune_deletions(
     path: &Path,
     store: &Arc<dyn Store>,
@@ -230,7 +230,7 @@ impl Line {
             pruned.removed.add(0);
             return Ok((None, None));
         }
-        match store.delete(&self.url) {
+        match self.delete(store, options.limit) {
             Ok(()) => {
                 pruned.removed.add(0);
                 Ok((None, None))
@@ -239,6 +239,27 @@ impl Line {
                 pruned.fossils.add(0);
                 Ok((Some(self), Some(e)))
             }
+        }
+    }
+
+    /// Calls the URL, and asks for the picture then: a page with a button answers as well as a host that
+    /// has deleted it.
+    fn delete(&self, store: &Arc<dyn Store>, limit: usize) -> Result<()> {
+        store.delete(&self.url)?;
+        let Key { location, digest } = &self.key;
+        match fetch(
+            store.as_ref(),
+            location,
+            digest,
+            limit,
+            &mut Fetched::default(),
+        ) {
+            Ok(_) => {
+                let what = "the picture after its URL to delete it was called, expected none";
+                Err(Error::from(Kind::Host(what.into())).at(location))
+            }
+            Err(e) if e.is_loss() => Ok(()),
+            Err(e) => Err(e.at(location)),
         }
     }
 }
