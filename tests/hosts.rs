@@ -942,3 +942,106 @@ fn a_url_that_does_not_delete_keeps_its_line() {
     let lines = fs::read_to_string(folder.path().join("deletions")).unwrap();
     assert_eq!(lines.lines().count(), 3);
 }
+
+/// Runs the wrapper with a folder as its home.
+fn storagex(folder: &Path, arguments: &[&str]) -> std::process::Output {
+    let programs = Path::new(env!("CARGO_BIN_EXE_sx-put")).parent().unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let said = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("bin/storagex"))
+        .args(arguments)
+        .current_dir(folder)
+        .env("PATH", format!("{}:{path}", programs.display()))
+        .env("HOME", folder)
+        .env_remove("XDG_CONFIG_HOME")
+        .env_remove("XDG_STATE_HOME")
+        .output();
+    said.unwrap()
+}
+
+/// What the wrapper prints if all goes well.
+fn printed(folder: &Path, arguments: &[&str]) -> Vec<u8> {
+    let said = storagex(folder, arguments);
+    let complaint = String::from_utf8_lossy(&said.stderr);
+    assert!(said.status.success(), "{arguments:?}: {complaint}");
+    said.stdout
+}
+
+/// A history on an image host: new pictures only, those of an interrupted backup once, and no others in
+/// the end.
+#[test]
+fn backups_on_a_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path();
+    let host = Host::new(Manners::Good);
+    let file = uploader(home, &host, JSON, "");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("{inputbox:Token}", "token")).unwrap();
+    let settings = home.join(".config/storagex");
+    fs::create_dir_all(&settings).unwrap();
+    for name in ["docs", "other"] {
+        let text = format!("store = {}\ncdc = 64K\n", file.display());
+        fs::write(settings.join(format!("{name}.conf")), text).unwrap();
+    }
+    let mut uploads = 0;
+    let mut new = || {
+        let all = host.seen.lock().unwrap();
+        let all = all.iter().filter(|head| head.starts_with("POST")).count();
+        all - std::mem::replace(&mut uploads, all)
+    };
+    let data = |name: &str| {
+        let bytes: Vec<u8> = (0..4_000_000).map(|_| fastrand::u8(..)).collect();
+        fs::write(home.join(name), bytes).unwrap();
+    };
+    data("first");
+    printed(home, &["backup", "other", "echo", "other"]);
+    new();
+    printed(home, &["backup", "docs", "cat", "first"]);
+    let whole = new();
+    assert!(whole > 4, "{whole}");
+    printed(home, &["backup", "docs", "cat", "first"]);
+    assert!(new() < 3);
+
+    data("second");
+    let failed = storagex(
+        home,
+        &["backup", "docs", "sh", "-c", "cat second; sleep 2; exit 3"],
+    );
+    assert_eq!(failed.status.code(), Some(1));
+    let some = new();
+    assert!(some > 10, "{some}");
+    printed(home, &["backup", "docs", "cat", "second"]);
+    let rest = new();
+    assert!(rest < some, "{rest} after {some}");
+
+    let deletions = home.join(".local/state/storagex/docs/deletions");
+    let lines = || fs::read_to_string(&deletions).unwrap().lines().count();
+    let before = (lines(), host.kept.lock().unwrap().len());
+    let prune = ["prune", "--keep-last", "1", "--grace", "0"];
+    printed(home, &[&prune[..], &["--dry-run"]].concat());
+    printed(home, &prune);
+    assert_eq!((lines(), host.kept.lock().unwrap().len()), before);
+    let said = String::from_utf8(printed(home, &prune)).unwrap();
+    assert!(
+        said.contains(&format!("removed: {} pictures", before.0 - lines())),
+        "{said}"
+    );
+    assert!(lines() < before.0 - 4);
+    assert_eq!(host.kept.lock().unwrap().len(), lines() + 2);
+    assert!(printed(home, &["restore", "docs"]) == fs::read(home.join("second")).unwrap());
+    assert_eq!(printed(home, &["restore", "other"]), b"other\n");
+
+    // Without a backup there, a note names the file of URLs.
+    fs::write(
+        settings.join("docs.conf"),
+        format!("store = {}/folder\n", home.display()),
+    )
+    .unwrap();
+    printed(home, &["backup", "docs", "echo", "moved"]);
+    let said = storagex(home, &prune);
+    let note = format!(
+        "no backup is left in the image host of docs: {}",
+        deletions.display()
+    );
+    assert!(String::from_utf8(said.stderr).unwrap().contains(&note));
+    assert_eq!(said.status.code(), Some(0));
+}

@@ -81,6 +81,9 @@ echo "store = $PWD/p/q" >config/storagex/inner.conf
 printf 'store = %s\n' "$PWD/p/q" "$PWD/r" >config/storagex/both.conf
 echo "store = $PWD/left" >config/storagex/moved.conf
 for name in outer inner both moved; do storagex backup "$name" echo "$name"; done
+mkdir d out
+echo file >d/file
+storagex backup folder d
 echo "store = $PWD/r" >config/storagex/moved.conf
 for name in outer inner both moved; do storagex backup "$name" echo "$name again"; done
 for run in 1 2; do
@@ -92,6 +95,7 @@ for run in 1 2; do
 done
 [ -z "$(find p r -path '*fossils*' -name '*.png')" ] || fail "fossils: $(cat said)"
 for name in outer inner both moved; do storagex restore "$name" | grep -qx "$name again"; done
+(cd out && storagex restore folder d/file && cmp d/file ../d/file)
 [ "$(find left -name '*.png' | wc -l)" -eq 2 ] || fail "$(find left)"
 
 # If a store fails, the others are pruned.
@@ -101,7 +105,7 @@ storagex backup moved echo 'and again'
 grep -q '^sx-put: error: key ' said || fail "$(cat said)"
 grep -A 4 -x "$PWD/r:" said | grep -q '^fossils: [1-9]' || fail "$(cat said)"
 mv away p
-rm -r state/storagex/outer state/storagex/inner state/storagex/both state/storagex/moved
+rm -r state/storagex/folder state/storagex/outer state/storagex/inner state/storagex/both state/storagex/moved
 
 # A prune that would keep nothing at all is refused before anything is removed.
 rm -r state/storagex/docs
