@@ -1044,4 +1044,13 @@ fn backups_on_a_host() {
     );
     assert!(String::from_utf8(said.stderr).unwrap().contains(&note));
     assert_eq!(said.status.code(), Some(0));
+
+    // An upload keeps its URLs apart.
+    let before = lines();
+    let upload = ["upload", "--to", file.to_str().unwrap(), "first"];
+    let key = String::from_utf8(printed(home, &upload)).unwrap();
+    let urls = home.join(".local/state/storagex/uploads/upload-deletions");
+    let urls = fs::read_to_string(urls).unwrap();
+    assert!(urls.lines().any(|line| line.starts_with(key.trim())));
+    assert_eq!(lines(), before);
 }
