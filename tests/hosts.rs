@@ -755,6 +755,16 @@ fn a_cropped_sturdy_picture_is_named_when_it_is_got() {
 }
 
 /// What no key reaches is marked in the file of deletions, and deleted when the grace period is over.
+/// Puts a short text.
+fn put_text(text: &str, uploader: &Path, config: &Config) -> storagex::Keys {
+    let mut frames = Vec::new();
+    let bytes = Cursor::new(text.to_owned().into_bytes());
+    encode(bytes, &mut frames, &encode::Options::default()).unwrap();
+    let stores = [store::open(uploader.as_os_str(), config).unwrap()];
+    let done = put(Cursor::new(frames), &stores, &put::Options::default());
+    done.unwrap().keys
+}
+
 #[test]
 fn pruned_by_the_urls_that_delete() {
     use storagex::put::prune::Options;
@@ -764,17 +774,10 @@ fn pruned_by_the_urls_that_delete() {
     let deletions = folder.path().join("deletions");
     let mut config = config(folder.path());
     config.deletions = Some(deletions.clone());
-    let frames = |text: &str| {
-        let mut frames = Vec::new();
-        let bytes = Cursor::new(text.to_owned().into_bytes());
-        encode(bytes, &mut frames, &encode::Options::default()).unwrap();
-        Cursor::new(frames)
-    };
-    let store = store::open(file.as_os_str(), &config).unwrap();
-    let stores = [store];
-    let old = put(frames("old"), &stores, &put::Options::default()).unwrap();
-    let new = put(frames("new"), &stores, &put::Options::default()).unwrap();
-    drop(stores);
+    let (old, new) = (
+        put_text("old", &file, &config),
+        put_text("new", &file, &config),
+    );
     config.deletions = None;
     let store = store::open(file.as_os_str(), &config).unwrap();
     let day = |day: u32| Options {
@@ -791,7 +794,6 @@ fn pruned_by_the_urls_that_delete() {
         let all = [pruned.kept, pruned.revived, pruned.fossils, pruned.removed];
         all.map(|tally| tally.pictures)
     };
-    let (old, new) = (old.keys, new.keys);
     assert_eq!(text().lines().count(), 4);
     let one = std::slice::from_ref(&new);
     assert_eq!(prune(one, 0), [2, 0, 2, 0]);
@@ -808,6 +810,7 @@ fn pruned_by_the_urls_that_delete() {
     assert_eq!((prune(one, 11), called()), ([2, 0, 0, 2], 2));
     assert!(text().lines().all(|line| line.matches('\t').count() == 1));
     assert_eq!(text().lines().count(), 2);
+    assert_eq!(host.kept.lock().unwrap().len(), 2);
     // Refused: no key, another store's, a file of something else, one that is in use.
     let refused = |keys: &[storagex::Keys]| {
         put::prune_deletions(&deletions, &store, keys, &day(99)).unwrap_err()
@@ -829,4 +832,225 @@ fn pruned_by_the_urls_that_delete() {
         refused(one)
     );
     assert_eq!(text(), kept);
+}
+
+/// Deletes at once what no key reaches: at the second run.
+fn prune_at_once(
+    folder: &Path,
+    store: &std::ffi::OsStr,
+    keys: &[storagex::Keys],
+) -> Result<put::prune::Pruned> {
+    let options = put::prune::Options {
+        grace: Duration::ZERO,
+        ..Default::default()
+    };
+    let config = Config {
+        deletions: None,
+        ..config(folder)
+    };
+    let store = store::open(store, &config)?;
+    put::prune_deletions(&folder.join("deletions"), &store, keys, &options)
+}
+
+#[test]
+fn urls_that_delete_are_called_for_keys_of_the_same_host_only() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let hosts = [(); 2].map(|()| Host::new(Manners::Good));
+    let [(own, own_file), (_, other)] = [0, 1].map(|at| {
+        let folder = folders[at].path();
+        let file = uploader(folder, &hosts[at], JSON, "");
+        (put_text("text", &file, &config(folder)), file)
+    });
+    let other = put_text("text", &other, &config(folders[1].path()));
+    let pictures = folders[1].path().join("pictures");
+    let in_folder = put_text("text", &pictures, &Config::default());
+    let folder = folders[0].path();
+    let text = || fs::read_to_string(folder.join("deletions")).unwrap();
+    let before = text();
+    let prune = |keys: &[storagex::Keys]| prune_at_once(folder, own_file.as_os_str(), keys);
+    for _ in 0..2 {
+        for keys in [[other.clone()].as_slice(), &[own.clone(), other.clone()]] {
+            let error = prune(keys).unwrap_err();
+            assert_eq!(error.kind(), &Kind::NotFound);
+            assert!(error.to_string().contains("a line of its index"), "{error}");
+        }
+        // The file of another store.
+        let error = prune_at_once(
+            folder,
+            pictures.as_os_str(),
+            std::slice::from_ref(&in_folder),
+        );
+        assert!(matches!(error.unwrap_err().kind(), Kind::Usage(_)));
+        assert_eq!(text(), before);
+        // A line of keys of several hosts.
+        let both: storagex::Keys = format!("{other} {own}").parse().unwrap();
+        assert_eq!(prune(&[both]).unwrap().kept.pictures, 2);
+        assert_eq!(text(), before);
+    }
+    assert_eq!(hosts[0].kept.lock().unwrap().len(), 2);
+}
+
+#[test]
+fn a_file_of_urls_is_checked_before_the_first_is_called() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Good);
+    let file = uploader(folder.path(), &host, JSON, "");
+    put_text("old", &file, &config(folder.path()));
+    let new = [put_text("new", &file, &config(folder.path()))];
+    let prune = || prune_at_once(folder.path(), file.as_os_str(), &new);
+    assert_eq!(prune().unwrap().fossils.pictures, 2);
+    let path = folder.path().join("deletions");
+    let before = fs::read_to_string(&path).unwrap();
+    fs::write(&path, before.clone() + "something else\n").unwrap();
+    let error = prune().unwrap_err().to_string();
+    assert!(error.contains("line 5: "), "{error}");
+    let seen = host.seen.lock().unwrap();
+    assert!(
+        !seen.iter().any(|head| head.contains("?secret")),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn a_url_that_does_not_delete_keeps_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Button);
+    let file = uploader(folder.path(), &host, JSON, "");
+    put_text("old", &file, &config(folder.path()));
+    let new = [put_text("new", &file, &config(folder.path()))];
+    let prune = || prune_at_once(folder.path(), file.as_os_str(), &new);
+    assert_eq!(prune().unwrap().fossils.pictures, 2);
+    for _ in 0..2 {
+        let error = prune().unwrap_err().to_string();
+        assert!(error.contains("line 1: http://"), "{error}");
+        assert!(
+            error.contains("after its URL to delete it was called"),
+            "{error}"
+        );
+        let lines = fs::read_to_string(folder.path().join("deletions")).unwrap();
+        assert_eq!(lines.lines().count(), 4);
+    }
+    // All of them are called, and the line of one that is gone by now goes.
+    let seen = host.seen.lock().unwrap().clone();
+    assert_eq!(
+        seen.iter().filter(|head| head.contains("?secret")).count(),
+        4
+    );
+    host.kept.lock().unwrap().remove("/u/0.png");
+    let error = prune().unwrap_err().to_string();
+    assert!(error.contains("line 2: http://"), "{error}");
+    let lines = fs::read_to_string(folder.path().join("deletions")).unwrap();
+    assert_eq!(lines.lines().count(), 3);
+}
+
+/// Runs the wrapper with a folder as its home.
+fn storagex(folder: &Path, arguments: &[&str]) -> std::process::Output {
+    let programs = Path::new(env!("CARGO_BIN_EXE_sx-put")).parent().unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let said = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("bin/storagex"))
+        .args(arguments)
+        .current_dir(folder)
+        .env("PATH", format!("{}:{path}", programs.display()))
+        .env("HOME", folder)
+        .env_remove("XDG_CONFIG_HOME")
+        .env_remove("XDG_STATE_HOME")
+        .output();
+    said.unwrap()
+}
+
+/// What the wrapper prints if all goes well.
+fn printed(folder: &Path, arguments: &[&str]) -> Vec<u8> {
+    let said = storagex(folder, arguments);
+    let complaint = String::from_utf8_lossy(&said.stderr);
+    assert!(said.status.success(), "{arguments:?}: {complaint}");
+    said.stdout
+}
+
+/// A history on an image host: new pictures only, those of an interrupted backup once, and no others in
+/// the end.
+#[test]
+fn backups_on_a_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path();
+    let host = Host::new(Manners::Good);
+    let file = uploader(home, &host, JSON, "");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("{inputbox:Token}", "token")).unwrap();
+    let settings = home.join(".config/storagex");
+    fs::create_dir_all(&settings).unwrap();
+    for name in ["docs", "other"] {
+        let text = format!("store = {}\ncdc = 64K\n", file.display());
+        fs::write(settings.join(format!("{name}.conf")), text).unwrap();
+    }
+    let mut uploads = 0;
+    let mut new = || {
+        let all = host.seen.lock().unwrap();
+        let all = all.iter().filter(|head| head.starts_with("POST")).count();
+        all - std::mem::replace(&mut uploads, all)
+    };
+    let data = |name: &str| {
+        let bytes: Vec<u8> = (0..4_000_000).map(|_| fastrand::u8(..)).collect();
+        fs::write(home.join(name), bytes).unwrap();
+    };
+    data("first");
+    printed(home, &["backup", "other", "echo", "other"]);
+    new();
+    printed(home, &["backup", "docs", "cat", "first"]);
+    let whole = new();
+    assert!(whole > 4, "{whole}");
+    printed(home, &["backup", "docs", "cat", "first"]);
+    assert!(new() < 3);
+
+    data("second");
+    let failed = storagex(
+        home,
+        &["backup", "docs", "sh", "-c", "cat second; sleep 2; exit 3"],
+    );
+    assert_eq!(failed.status.code(), Some(1));
+    let some = new();
+    assert!(some > 10, "{some}");
+    printed(home, &["backup", "docs", "cat", "second"]);
+    let rest = new();
+    assert!(rest < some, "{rest} after {some}");
+
+    let deletions = home.join(".local/state/storagex/docs/deletions");
+    let lines = || fs::read_to_string(&deletions).unwrap().lines().count();
+    let before = (lines(), host.kept.lock().unwrap().len());
+    let prune = ["prune", "--keep-last", "1", "--grace", "0"];
+    printed(home, &[&prune[..], &["--dry-run"]].concat());
+    printed(home, &prune);
+    assert_eq!((lines(), host.kept.lock().unwrap().len()), before);
+    let said = String::from_utf8(printed(home, &prune)).unwrap();
+    assert!(
+        said.contains(&format!("removed: {} pictures", before.0 - lines())),
+        "{said}"
+    );
+    assert!(lines() < before.0 - 4);
+    assert_eq!(host.kept.lock().unwrap().len(), lines() + 2);
+    assert!(printed(home, &["restore", "docs"]) == fs::read(home.join("second")).unwrap());
+    assert_eq!(printed(home, &["restore", "other"]), b"other\n");
+
+    // Without a backup there, a note names the file of URLs.
+    fs::write(
+        settings.join("docs.conf"),
+        format!("store = {}/folder\n", home.display()),
+    )
+    .unwrap();
+    printed(home, &["backup", "docs", "echo", "moved"]);
+    let said = storagex(home, &prune);
+    let note = format!(
+        "no backup is left in the image host of docs: {}",
+        deletions.display()
+    );
+    assert!(String::from_utf8(said.stderr).unwrap().contains(&note));
+    assert_eq!(said.status.code(), Some(0));
+
+    // An upload keeps its URLs apart.
+    let before = lines();
+    let upload = ["upload", "--to", file.to_str().unwrap(), "first"];
+    let key = String::from_utf8(printed(home, &upload)).unwrap();
+    let urls = home.join(".local/state/storagex/uploads/upload-deletions");
+    let urls = fs::read_to_string(urls).unwrap();
+    assert!(urls.lines().any(|line| line.starts_with(key.trim())));
+    assert_eq!(lines(), before);
 }

@@ -68,6 +68,7 @@ scenarios! {
     s43_parity: "43-parity",
     s44_several_stores: "44-several-stores",
     s45_repair_killed: "45-repair-killed",
+    s46_prune: "46-prune",
     s60_progress: "60-progress",
     s61_interrupted: "61-interrupted",
     s62_at_home: "62-at-home",

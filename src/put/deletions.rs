@@ -8,12 +8,14 @@ use super::prune::{Options, Pruned};
 use super::reach::{self, Reach};
 use super::table::{Builder, Table};
 use crate::error::{Error, Kind, Result, shown};
+use crate::index::Link;
 use crate::key::{Digest, Key, Keys, Name};
 use crate::output::Output;
-use crate::store::Store;
+use crate::store::{Fetched, Store, fetch};
 use rustix::fs::{FlockOperation, flock};
+use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -26,9 +28,10 @@ const MOST: u64 = 1 << 20;
 ///
 /// # Errors
 ///
-/// Before anything is changed: [`Kind::Usage`] without keys; that of an index that can't be had;
-/// [`Kind::Journal`] where the file is in use, or something else. That of a URL that doesn't delete its
-/// picture, when all others have been called.
+/// Before anything is changed: [`Kind::Usage`] without keys, and for a store that is no image host;
+/// [`Kind::Journal`] where the file is in use, or something else; [`Kind::NotFound`] for a key whose index
+/// has no line in the file, because it is of another host; that of an index that can't be had. That of a
+/// URL that doesn't delete its picture, or says so and doesn't, when all others have been called.
 pub fn prune_deletions(
     path: &Path,
     store: &Arc<dyn Store>,
@@ -39,48 +42,103 @@ pub fn prune_deletions(
     if keys.is_empty() {
         return Err(Kind::Usage("no key, expected all that are to be kept".into()).into());
     }
-    let opened = File::options().read(true).write(true).open(path);
-    let file = opened.map_err(|e| at(Error::io("cannot open", e)))?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        let what = "another process writes it, expected to be alone";
-        return Err(at(Kind::Journal(what.into()).into()));
+    if store.locate(&Digest::of(b"").into()).is_some() {
+        let what = "a store that needs no URLs to delete pictures, expected an image host";
+        return Err(Kind::Usage(what.into()).into());
     }
-    let reached = reach_all(store, keys, options)?;
+    let file = open_alone(path).map_err(at)?;
+    let roots = roots(store, keys, &listed(&file, keys).map_err(at)?).map_err(at)?;
+    let reached = reach_all(store, keys, roots, options)?;
     let mut pruned = Pruned::default();
     let mut failed = None;
-    let mut from = BufReader::new(&file);
     let mut output = Output::new(path)?;
-    for number in 1u64.. {
-        let place = |e: Error| at(e.at(format_args!("line {number}")));
-        let Some(line) = Line::read(&mut from).map_err(place)? else {
-            break;
-        };
+    each_line(&file, |number, line| {
         let (line, error) = line.judge(store, &reached, options, &mut pruned)?;
-        if let Some(line) = line {
-            output
-                .write_all(line.render().as_bytes())
-                .map_err(Error::output)?;
-        }
         if let Some(error) = error {
-            failed.get_or_insert(place(error));
+            failed.get_or_insert(at(error.at(format_args!("line {number}"))));
         }
-    }
+        let text = line.map(|line| line.render()).unwrap_or_default();
+        output.write_all(text.as_bytes()).map_err(Error::output)
+    })?;
     if !options.dry_run {
         output.replace()?;
     }
     failed.map_or(Ok(pruned), Err)
 }
 
-/// What the keys reach, by the digests of the texts of their keys: a host may have a picture twice.
-fn reach_all(store: &Arc<dyn Store>, keys: &[Keys], options: &Options) -> Result<Table> {
-    let mut reached = Builder::new(&options.folder)?;
-    for keys in keys {
-        let roots = reach::roots(store.as_ref(), keys);
-        if roots.is_empty() {
-            let none = Error::from(Kind::NotFound).at("index");
-            return Err(reach::of_key(none, keys));
+/// Opens the file, if nobody else writes it.
+fn open_alone(path: &Path) -> Result<File> {
+    let opened = File::options().read(true).write(true).open(path);
+    let file = opened.map_err(|e| Error::io("cannot open", e))?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let what = "another process writes it, expected to be alone";
+        return Err(Kind::Journal(what.into()).into());
+    }
+    Ok(file)
+}
+
+/// Calls a function with the number and the contents of each line.
+fn each_line(mut file: &File, mut each: impl FnMut(u64, Line) -> Result<()>) -> Result<()> {
+    file.rewind().map_err(|e| Error::io("cannot read", e))?;
+    let mut from = BufReader::new(file);
+    for number in 1.. {
+        let read = Line::read(&mut from);
+        match read.map_err(|e| e.at(format_args!("line {number}")))? {
+            Some(line) => each(number, line)?,
+            None => break,
         }
-        for (root, _) in roots {
+    }
+    Ok(())
+}
+
+/// Reads all lines; gives those of these keys that one of them is of.
+fn listed(file: &File, keys: &[Keys]) -> Result<HashSet<String>> {
+    let texts = keys.iter().flat_map(Keys::all).map(Key::to_string);
+    let wanted: HashSet<String> = texts.collect();
+    let mut listed = HashSet::new();
+    each_line(file, |_, line| {
+        listed.extend(wanted.get(&line.key.to_string()).cloned());
+        Ok(())
+    })?;
+    Ok(listed)
+}
+
+/// The roots of each line of keys on this host. A root of another host has no line in the file, and
+/// nothing here is kept by it.
+fn roots(
+    store: &Arc<dyn Store>,
+    keys: &[Keys],
+    listed: &HashSet<String>,
+) -> Result<Vec<Vec<Link>>> {
+    let own = |keys: &Keys| {
+        let is_listed = |link: &Link| {
+            let digest = link.digest;
+            let mut keys = link
+                .places
+                .iter()
+                .cloned()
+                .map(|location| Key { location, digest });
+            keys.any(|key| listed.contains(&key.to_string()))
+        };
+        let roots = reach::roots(store.as_ref(), keys).into_iter();
+        let own: Vec<Link> = roots.map(|(root, _)| root).filter(is_listed).collect();
+        let none = || reach::of_key(Error::from(Kind::NotFound).at("a line of its index"), keys);
+        (!own.is_empty()).then_some(own).ok_or_else(none)
+    };
+    keys.iter().map(own).collect()
+}
+
+/// What the roots of each line of keys reach, by the digests of the texts of their keys: a host may have a
+/// picture twice.
+fn reach_all(
+    store: &Arc<dyn Store>,
+    keys: &[Keys],
+    roots: Vec<Vec<Link>>,
+    options: &Options,
+) -> Result<Table> {
+    let mut reached = Builder::new(&options.folder)?;
+    for (keys, roots) in keys.iter().zip(roots) {
+        for root in roots {
             let mut reach = Reach::in_store(root, store, options.limit);
             while let Some(picture) = reach.next().map_err(|e| reach::of_key(e, keys))? {
                 let key = Key {
@@ -172,7 +230,7 @@ impl Line {
             pruned.removed.add(0);
             return Ok((None, None));
         }
-        match store.delete(&self.url) {
+        match self.delete(store, options.limit) {
             Ok(()) => {
                 pruned.removed.add(0);
                 Ok((None, None))
@@ -181,6 +239,27 @@ impl Line {
                 pruned.fossils.add(0);
                 Ok((Some(self), Some(e)))
             }
+        }
+    }
+
+    /// Calls the URL, and asks for the picture then: a page with a button answers as well as a host that
+    /// has deleted it.
+    fn delete(&self, store: &Arc<dyn Store>, limit: usize) -> Result<()> {
+        store.delete(&self.url)?;
+        let Key { location, digest } = &self.key;
+        match fetch(
+            store.as_ref(),
+            location,
+            digest,
+            limit,
+            &mut Fetched::default(),
+        ) {
+            Ok(_) => {
+                let what = "the picture after its URL to delete it was called, expected none";
+                Err(Error::from(Kind::Host(what.into())).at(location))
+            }
+            Err(e) if e.is_loss() => Ok(()),
+            Err(e) => Err(e.at(location)),
         }
     }
 }

@@ -56,6 +56,8 @@ pub enum Manners {
     Late,
     /// Gives pictures to those only who say where they come from.
     Referer,
+    /// Answers to a URL that deletes a picture with a page that has a button.
+    Button,
     /// Takes so many milliseconds to say that it doesn't have a picture.
     SlowToMiss(u64),
 }
@@ -197,6 +199,12 @@ impl Host {
     }
 
     fn give(&self, path: &str, manners: Manners) -> Vec<u8> {
+        if let Some(path) = path.strip_suffix("?secret") {
+            if manners != Manners::Button {
+                self.kept.lock().unwrap().remove(path);
+            }
+            return answer(200, "text/html", b"<html>Delete?", "");
+        }
         let picture = self.kept.lock().unwrap().get(path).cloned();
         let first = self.given.lock().unwrap().insert(path.to_owned());
         if manners == Manners::Late {

@@ -12,6 +12,11 @@ echo one >'tree/a b/c/one'
 printf 'back\\slash' >'tree/a b/t\wo'
 echo umlaut >tree/ü
 printf 'line end' >"tree/$(printf 'x\ny')"
+# Names that tar escapes in its list.
+for name in 'caf\351' 'a\tb' '\001' 'x\177' 'line\n\bs' '\302\205' '\\n'; do
+    # shellcheck disable=SC2059 # for the escapes
+    printf "$name" >"$(printf "tree/$name")"
+done
 random 9000000 tree/big
 
 storagex backup docs tree >said 2>&1
@@ -53,6 +58,20 @@ rm -r tree
 storagex restore docs tree/big
 cmp tree/big ../tree/big
 rm -r tree
+# Frames that hold nothing of a file aren't fetched.
+lost=$(path_of "$(sx-get --list "$(storagex list docs | tail -n 1 | cut -f 5)" | sed -n 3p)")
+mv "$lost" ../lost
+storagex restore docs tree/ü
+cmp tree/ü ../tree/ü
+! storagex restore docs tree/big 2>/dev/null || fail 'tree/big is in no lost frame'
+rm -r tree
+mv ../lost "$lost"
+for path in ../tree/*; do
+    storagex restore docs "${path#../}"
+    diff -r "$path" "${path#../}"
+    [ "$(find tree -mindepth 1 -maxdepth 1 -printf .)" = . ] || fail "not only $path: $(find tree)"
+    rm -r tree
+done
 refuses 1 "no 'tree/nothing' in the backup" storagex restore docs tree/nothing
 refuses 1 "no 'tree/a' in the backup" storagex restore docs tree/a
 it_said -qx "storagex: hint: the paths of this backup begin with 'tree'" || fail 'no hint'
@@ -71,6 +90,17 @@ storagex restore numbers | cmp - "$(seq 1000 >numbers && echo numbers)"
 refuses 1 'it has no paths' storagex restore numbers x
 refuses 1 "exit status 3" storagex backup numbers sh -c 'seq 10; exit 3'
 [ "$(storagex list numbers | wc -l)" -eq 1 ] || fail "$(storagex list numbers)"
+
+# A file that changes while it is read is no error: tar exits with 1.
+mkdir bin
+{ echo '#!/bin/sh' && echo "$(command -v tar) \"\$@\" && exit \$(cat '$PWD/status')"; } >bin/tar
+chmod +x bin/tar
+without=$PATH PATH=$PWD/bin:$PATH
+echo 1 >status && storagex backup changing tree
+echo 2 >status && refuses 1 'exit status 1, expected' storagex backup changing tree
+PATH=$without
+[ "$(storagex list changing | wc -l)" -eq 1 ] || fail "$(storagex list changing)"
+rm -r state/storagex/changing
 
 # Two in one second are two.
 storagex backup quick echo first
@@ -92,12 +122,13 @@ rm "$(path_of "$(sx-get --list "$(storagex list numbers | cut -f 5)" | tail -n 1
 status=0
 storagex check >report || status=$?
 [ "$status" -eq 1 ] || fail "status $status: $(cat report)"
-storagex check --sample 1 docs >/dev/null
+storagex check --sample 1 docs >report
+grep -q 'sample' report || fail "$(cat report)"
 
 # A picture is lost: parity rebuilds it, and repair stores it again.
 mkdir -p config/storagex
 echo 'parity = 2+1' >config/storagex/safe.conf
-echo 'store = ./safe' >>config/storagex/safe.conf
+echo "store = $PWD/safe" >>config/storagex/safe.conf
 storagex backup safe tree
 rm "$(find safe -name '*.png' -size +2000k | head -n 1)"
 ! storagex check safe >said 2>&1 || fail "$(cat said)"

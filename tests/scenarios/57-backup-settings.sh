@@ -11,10 +11,10 @@ random 1500000 tree/big
 echo 'a word that nobody may read' >tree/word
 
 (umask 077 && storagex secret >words)
-cat >config/storagex/docs.conf <<'END'
+cat >config/storagex/docs.conf <<END
 # where, and how
-store = ./a b
-store=./two
+store = $PWD/a b
+store=~/two
 secret = ~/words
 cdc = 64K
 parity	=	4+2
@@ -26,6 +26,13 @@ key=$(storagex list docs | cut -f 5)
 [ -d two/ ] || fail 'no second store'
 ! grep -rq 'a word that nobody' 'a b' two || fail 'the text is in a picture'
 ! grep -rq 'tree/word' 'a b' two || fail 'a name is in a picture'
+
+for each in $key; do
+    sx-get --info "$each" | grep -qx 'name: ' || fail "a name: $(sx-get --info "$each")"
+done
+echo 'sturdy = 2' >config/storagex/sturdy.conf
+storagex backup sturdy echo text
+echo text | sx-encode --sturdy 2 | cmp - "$(path_of "$(sx-get --list "$(storagex list sturdy | cut -f 5)" | sed -n 2p)")"
 
 # Two lost pictures, and a store that is gone.
 rm -r 'a b'
@@ -53,6 +60,12 @@ wrong() { # LINE PATTERN
 wrong 'stroe = x' "unknown setting 'stroe'"
 wrong 'store' 'expected SETTING = VALUE'
 wrong 'store =' 'expected SETTING = VALUE'
+# A path relative to wherever cron runs is none.
+for store in ./x x/y x file:x mine.sxcu; do
+    echo "store = $store" >config/storagex/bad.conf
+    refuses 2 "store '$store', expected a URL" storagex backup bad true
+done
+(SX_STORE=./x && export SX_STORE && refuses 2 "store './x', expected a URL" storagex backup other true)
 for name in '' -x .x a/b '../x' 'a b'; do
     refuses 2 "name '$name', expected letters" storagex backup "$name" true
 done

@@ -42,6 +42,8 @@ storagex backup old cat old
 storagex backup old echo new
 pictures() { find data/storagex -name '*.png' | grep -vc fossils; }
 before=$(pictures)
+storagex prune --dry-run --keep-last 1 old >said
+[ "$(pictures)" -eq "$before" ] || fail "a dry run: $(cat said)"
 storagex prune --keep-last 1 old >said
 [ "$(pictures)" -lt "$before" ] || fail "no fossil: $(cat said)"
 storagex restore old | grep -qx new
@@ -71,6 +73,39 @@ storagex restore one | grep -qx one
 storagex restore two | grep -qx two
 storagex download -f three.key three
 rm -r state/storagex/*.key state/storagex/uploads state/storagex/one state/storagex/two
+
+# A store may be in another one; a key may be in two. Each is pruned with its own keys. A store whose last
+# backup is forgotten is named.
+echo "store = $PWD/p" >config/storagex/outer.conf
+echo "store = $PWD/p/q" >config/storagex/inner.conf
+printf 'store = %s\n' "$PWD/p/q" "$PWD/r" >config/storagex/both.conf
+echo "store = $PWD/left" >config/storagex/moved.conf
+for name in outer inner both moved; do storagex backup "$name" echo "$name"; done
+mkdir d out
+echo file >d/file
+storagex backup folder d
+echo "store = $PWD/r" >config/storagex/moved.conf
+for name in outer inner both moved; do storagex backup "$name" echo "$name again"; done
+for run in 1 2; do
+    storagex prune --keep-last 1 --grace 0 >said 2>&1 || fail "$run: $(cat said)"
+    ! grep note said || [ "$run" -eq 1 ] || fail "$(cat said)"
+    [ "$run" -eq 2 ] || grep -qx "storagex: note: no backup is left in $PWD/left: you can remove it as a whole" said ||
+        fail "$(cat said)"
+    sleep 1
+done
+[ -z "$(find p r -path '*fossils*' -name '*.png')" ] || fail "fossils: $(cat said)"
+for name in outer inner both moved; do storagex restore "$name" | grep -qx "$name again"; done
+(cd out && storagex restore folder d/file && cmp d/file ../d/file)
+[ "$(find left -name '*.png' | wc -l)" -eq 2 ] || fail "$(find left)"
+
+# If a store fails, the others are pruned.
+mv p away
+storagex backup moved echo 'and again'
+! storagex prune --keep-last 1 >said 2>&1 || fail "$(cat said)"
+grep -q '^sx-put: error: key ' said || fail "$(cat said)"
+grep -A 4 -x "$PWD/r:" said | grep -q '^fossils: [1-9]' || fail "$(cat said)"
+mv away p
+rm -r state/storagex/folder state/storagex/outer state/storagex/inner state/storagex/both state/storagex/moved
 
 # A prune that would keep nothing at all is refused before anything is removed.
 rm -r state/storagex/docs
