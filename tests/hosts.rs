@@ -966,6 +966,37 @@ fn printed(folder: &Path, arguments: &[&str]) -> Vec<u8> {
     said.stdout
 }
 
+/// On an image host, what is stored again has another URL: the key of the repaired backup takes the
+/// place of the old one.
+#[test]
+fn a_repaired_backup_on_a_host_has_its_new_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path();
+    let host = Host::new(Manners::Good);
+    let file = uploader(home, &host, JSON, "");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("{inputbox:Token}", "token")).unwrap();
+    let settings = home.join(".config/storagex");
+    fs::create_dir_all(&settings).unwrap();
+    let text = format!("store = {}\nparity = 2+1\n", file.display());
+    fs::write(settings.join("docs.conf"), text).unwrap();
+    let bytes: Vec<u8> = (0..300_000).map(|_| fastrand::u8(..)).collect();
+    fs::write(home.join("first"), &bytes).unwrap();
+    printed(home, &["backup", "docs", "cat", "first"]);
+    let largest = {
+        let kept = host.kept.lock().unwrap();
+        let largest = kept.iter().max_by_key(|(_, picture)| picture.len());
+        largest.unwrap().0.clone()
+    };
+    host.kept.lock().unwrap().remove(&largest);
+    assert_eq!(storagex(home, &["check", "docs"]).status.code(), Some(3));
+    let old = printed(home, &["keys", "docs"]);
+    printed(home, &["repair", "docs"]);
+    assert_ne!(printed(home, &["keys", "docs"]), old);
+    printed(home, &["check", "docs"]);
+    assert!(printed(home, &["restore", "docs"]) == bytes);
+}
+
 /// A history on an image host: new pictures only, those of an interrupted backup once, and no others in
 /// the end.
 #[test]
