@@ -533,6 +533,51 @@ fn a_moved_store_is_found_by_from() {
     assert_eq!(report.health(), Health::Whole);
 }
 
+/// Options that name these stores to look in first.
+fn from(stores: &[&Path]) -> Options {
+    Options {
+        from: stores.iter().map(Into::into).collect(),
+        ..Options::default()
+    }
+}
+
+/// A repair stores again in the key's own store what only the copy of it has.
+#[test]
+fn repair_from_a_copy() {
+    for parity in [Some("4+2"), None] {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, away) = (folder.path().join("own"), folder.path().join("away"));
+        let frames = frames_of(&noise(10 * 732));
+        let keys = put_into(&own, &frames, parity);
+        fs::rename(&own, &away).unwrap();
+        let away_alone = from(&[&away]);
+        for lost in [usize::MAX, 9, 0] {
+            let mut paths = Vec::new();
+            get::list(&keys, &away_alone, |source, _| {
+                paths.push(path_of(&source.to_string()));
+                Ok(())
+            })
+            .unwrap();
+            let harmed: Vec<&PathBuf> = paths
+                .iter()
+                .filter(|path| path.exists())
+                .take(lost)
+                .collect();
+            let missing = paths.iter().filter(|path| !path.exists()).count() + harmed.len();
+            let _ = harm(&harmed, "delete");
+            let repaired = get::repair(&keys, &away_alone).unwrap();
+            assert_eq!(repaired.stored, missing as u64, "{parity:?}, {lost} lost");
+            assert_eq!(repaired.keys, keys);
+            assert!(repaired.report.error().is_none());
+            let report = get::check(&keys, Sample::All, &Options::default()).unwrap();
+            assert_eq!(report.health(), Health::Whole, "{parity:?}, {lost} lost");
+            let mut got = Vec::new();
+            get::get(&keys, &mut got, &Options::default()).unwrap();
+            assert!(got == frames);
+        }
+    }
+}
+
 /// Each kind of picture is stored again under its name, and is what it was to the byte.
 #[test]
 fn repair_brings_back_every_file() {

@@ -304,7 +304,10 @@ fn check_tree(
                 .as_mut()
                 .is_none_or(|lottery| lottery.draws(picture.role))
         },
-        |_| Ok(()),
+        |inspector, looked| {
+            inspector.look(looked);
+            Ok(())
+        },
         |looked| {
             report.take(looked, finder);
             Ok(())

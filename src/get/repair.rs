@@ -39,7 +39,8 @@ pub struct Repaired {
 }
 
 /// Stores the missing and damaged pictures of a line again, each under its name, if another store
-/// has them or they can be rebuilt.
+/// has them or they can be rebuilt. The stores to look in first are sources: what they have counts as
+/// missing where the line's own stores don't have it.
 ///
 /// ```
 /// use storagex::get::{self, repair};
@@ -87,7 +88,8 @@ pub fn repair(source: impl Into<Source>, options: &Options) -> Result<Repaired> 
             &finder,
             options,
             |_| true,
-            move |looked| {
+            move |inspector, looked| {
+                inspector.look_at_home(looked);
                 count.fetch_add(to.mend(looked)?, Ordering::Relaxed);
                 Ok(())
             },
@@ -147,12 +149,10 @@ impl Shelves {
             copy: picture.copy,
         };
         for place in &looked.places {
-            let Some(store) = self.0.get(&place.home) else {
-                continue; // good, in a store to look into first
-            };
             if matches!(place.state, State::Good(_)) {
                 continue;
             }
+            let store = &self.0[&place.home];
             // Made anew: the fetched PNG may be a copy, or another PNG of the same pixels.
             let mut png = Vec::new();
             let size = container::size(&looked.fetched.png);
@@ -263,7 +263,10 @@ fn send(keys: &Keys, mut to: impl Write, kept: &Kept, options: &Options) -> Resu
         &finder,
         options,
         |picture| matches!(picture.role, put::Role::Data | put::Role::Parity),
-        |_| Ok(()),
+        |inspector, looked| {
+            inspector.look(looked);
+            Ok(())
+        },
         |looked| {
             if let Some(lost) = looked.lost.take() {
                 return Err(lost.error);
