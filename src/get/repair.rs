@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::index::Link;
 use crate::key::{Digest, Keys, Location, Name, Source};
 use crate::put::{self, put};
-use crate::store::{self, Store};
+use crate::store::{self, Prunable, Store};
 use crate::wire::carrier::{container, write_bytes};
 use crate::wire::parity::Parity;
 use std::collections::HashMap;
@@ -310,6 +310,18 @@ impl Store for Keeping {
     }
 
     fn locate(&self, name: &Name) -> Option<Location> {
+    fn id(&self) -> Result<String> {
+        self.store.id()
+    }
+
+    fn still_has(&self, location: &Location) -> Result<bool> {
+        self.store.still_has(location)
+    }
+
+    fn prunable(&self) -> Option<&dyn Prunable> {
+        self.store.prunable()
+    }
+
         self.store.locate(name)
     }
 
