@@ -170,7 +170,8 @@ impl Shelves {
 }
 
 /// Brings a line's stream into other stores, and returns the line there. Pictures that an image
-/// host among these still has are not uploaded again.
+/// host among these still has are not uploaded again. A stream that is spread stays so if losing one
+/// of these stores would lose no data; else each gets a copy.
 ///
 /// # Errors
 ///
@@ -203,7 +204,7 @@ pub fn repair_to(
         limit: options.limit,
         name,
         parity,
-        spread: spread && stores.len() > 1,
+        spread: spread && put::can_spread(stores, parity),
         ..put::Options::default()
     };
     let (reader, writer) = io::pipe().map_err(|e| Error::io("cannot make a pipe", e))?;
