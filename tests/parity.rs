@@ -282,6 +282,8 @@ fn one_too_many_names_the_group_and_salvage_loses_just_these() {
         assert!(bytes == expected, "{parity}");
         assert_eq!(salvaged.gaps.len(), 1);
         assert_eq!(salvaged.gaps[0].bytes, hole.start as u64..hole.end as u64);
+        let place = format!("file://{}: ", lost[0].display());
+        assert!(salvaged.gaps[0].why.starts_with(&place), "{salvaged:?}");
     }
 }
 

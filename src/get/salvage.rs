@@ -169,7 +169,8 @@ impl Slot {
     fn fetch(&mut self, rebuilder: &Rebuilder, scratch: &mut Scratch) {
         if let Some(piece) = &self.piece {
             let raw = &mut self.raw;
-            self.error = chunk(piece, self.home, rebuilder, scratch, raw).err();
+            let done = chunk(piece, self.home, rebuilder, scratch, raw);
+            self.error = done.err().map(|e| e.at(&piece.link.places[0]));
         }
     }
 
