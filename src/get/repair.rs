@@ -8,7 +8,7 @@
 //! new key. An image host keeps the pictures that it still has: [`Keeping`] returns their URLs
 //! instead of uploading them again.
 
-use super::check::{Health, Report};
+use super::check::{Findings, Health, Report};
 use super::inspect::{self, Looked, State};
 use super::options::Options;
 use super::trail;
@@ -64,12 +64,12 @@ pub struct Repaired {
 ///
 /// # Errors
 ///
-/// [`Kind::Usage`] for an image host, which names pictures itself; those of the stores. Data that
-/// is lost for good is not an error: the report has it.
+/// [`Kind::Usage`] for an image host, which names pictures itself; those of the stores, also where
+/// no root can be reached. Data that is lost for good is not an error: the report has it.
 pub fn repair(source: impl Into<Source>, options: &Options) -> Result<Repaired> {
     let keys = keys(source.into())?;
     let finder = Arc::new(Finder::new(&keys, options)?);
-    let mut report: Option<Report> = None;
+    let mut findings = Findings::default();
     let stored = Arc::new(AtomicU64::new(0));
     for tree in trail::trees(&keys, &finder) {
         let is_named = |place: &Location| {
@@ -80,7 +80,6 @@ pub fn repair(source: impl Into<Source>, options: &Options) -> Result<Repaired> 
             let what = "a key of an image host, expected --to and the uploader file to upload with";
             return Err(Kind::Usage(what.into()).into());
         }
-        let mut one = Report::default();
         let shelves = Arc::new(Shelves::open(&finder, options)?);
         let (to, count) = (Arc::clone(&shelves), Arc::clone(&stored));
         inspect::run(
@@ -94,20 +93,17 @@ pub fn repair(source: impl Into<Source>, options: &Options) -> Result<Repaired> 
                 Ok(())
             },
             |looked| {
-                one.take(looked, &finder);
+                findings.take(looked, &finder);
                 Ok(())
             },
         )?;
         shelves.sync()?;
-        match &mut report {
-            Some(report) => report.join(one),
-            None => report = Some(one),
-        }
+        findings.end_tree();
     }
     Ok(Repaired {
         keys,
         stored: stored.load(Ordering::Relaxed),
-        report: report.expect("internal error: a line without a tree"),
+        report: findings.end()?,
     })
 }
 
@@ -311,6 +307,9 @@ impl Store for Keeping {
     }
 
     fn locate(&self, name: &Name) -> Option<Location> {
+        self.store.locate(name)
+    }
+
     fn id(&self) -> Result<String> {
         self.store.id()
     }
@@ -321,9 +320,6 @@ impl Store for Keeping {
 
     fn prunable(&self) -> Option<&dyn Prunable> {
         self.store.prunable()
-    }
-
-        self.store.locate(name)
     }
 
     fn named(&self, error: Error) -> Error {
