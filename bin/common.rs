@@ -60,17 +60,20 @@ pub fn main<Args: Parser, Status: Termination>(
             if PICTURES.load(Ordering::Relaxed) && !is_whole(e.kind()) {
                 mark_cut();
             }
-            say("error", &e.to_string());
-            if let Some(hint) = hint(e.kind()) {
-                say("hint", &hint);
-            }
-            match e.kind() {
-                Kind::Size(_) | Kind::Store(_) | Kind::Name(_) | Kind::Usage(_) => {
-                    ExitCode::from(2)
-                }
-                _ => ExitCode::FAILURE,
-            }
+            ExitCode::from(complain(&e))
         }
+    }
+}
+
+/// Reports an error; gives the exit status that it calls for.
+pub fn complain(error: &Error) -> u8 {
+    say("error", &error.to_string());
+    if let Some(hint) = hint(error.kind()) {
+        say("hint", &hint);
+    }
+    match error.kind() {
+        Kind::Size(_) | Kind::Store(_) | Kind::Name(_) | Kind::Usage(_) => 2,
+        _ => 1,
     }
 }
 

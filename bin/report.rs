@@ -1,13 +1,13 @@
 //! The report of sx-get --check, as text and as JSON.
 
 use std::fmt::Write;
-use storagex::counted;
 use storagex::get::{Count, Gap, Health, Report};
 use storagex::wire::carrier::sturdy::Corrections;
+use storagex::{Source, counted};
 
-/// A line for each kind of picture, each store, each gap, and the result.
-pub fn text(report: &Report) -> String {
-    let mut text = String::new();
+/// A line for the key, each kind of picture, each store, each gap, and the result.
+pub fn text(key: &Source, report: &Report) -> String {
+    let mut text = format!("key: {key}\n");
     let kinds = [
         ("data", &report.data),
         ("parity", &report.parity),
@@ -101,7 +101,7 @@ fn result(report: &Report) -> &'static str {
 }
 
 /// An object.
-pub fn json(report: &Report) -> String {
+pub fn json(key: &Source, report: &Report) -> String {
     let count = |count: &Count| {
         serde_json::json!({
             "good": count.good, "missing": count.missing, "damaged": count.damaged,
@@ -123,6 +123,7 @@ pub fn json(report: &Report) -> String {
         serde_json::json!({"frames": drawn, "of": all, "confidence": report.confidence()})
     });
     let object = serde_json::json!({
+        "key": key.to_string(),
         "data": count(&report.data),
         "parity": count(&report.parity),
         "index": count(&report.index),

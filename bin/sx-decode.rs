@@ -38,8 +38,8 @@ struct Args {
     #[arg(long, requires = "files")]
     sort: bool,
 
-    /// With --sort: write the frames that are there, with zeros for the missing ones
-    #[arg(long, requires = "sort", conflicts_with = "test")]
+    /// Write the frames that are there, with zeros for the missing ones
+    #[arg(long, conflicts_with_all = ["test", "list"])]
     salvage: bool,
 
     /// With --salvage: write a GNU ddrescue map of the missing bytes to this file
@@ -149,9 +149,14 @@ fn verb(output: Option<&Path>, reads_stdin: bool) -> Verb {
 
 /// Writes what is left, and fails if that isn't all.
 fn salvage(args: Args, options: &Options) -> Result<()> {
-    let salvaged = common::to(args.output.as_deref(), common::stdout, |mut output| {
-        decode::salvage(args.files, &mut output, options)
-    })?;
+    let salvaged = common::to(
+        args.output.as_deref(),
+        common::stdout,
+        |mut output| match args.sort {
+            true => decode::salvage(args.files, &mut output, options),
+            false => decode::salvage_stream(common::pictures(args.files)?, &mut output, options),
+        },
+    )?;
     for file in &salvaged.left_out {
         common::note(&format!("left out: {file}"));
     }

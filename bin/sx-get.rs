@@ -145,7 +145,12 @@ fn run(args: Args) -> Result<ExitCode> {
         return Err(Kind::Usage("--map of several streams, expected one key".into()).into());
     }
     live::start(verb(&args), &progress);
-    let mut status = ExitCode::SUCCESS;
+    if args.check {
+        return each(&keys, |key| check(key, &args, &options, &mut output));
+    }
+    if args.repair {
+        return each(&keys, |key| repair(key, &args.to, &options, &mut output));
+    }
     for key in keys {
         if args.list {
             get::list(&key, &options, |key, role| {
@@ -154,12 +159,6 @@ fn run(args: Args) -> Result<ExitCode> {
         } else if args.info {
             let show = if args.json { json } else { text };
             common::write(&mut output, &show(&get::info(&key, &options)?))?;
-        } else if args.check {
-            if check(&key, &args, &options, &mut output)? == Health::Degraded {
-                status = ExitCode::from(DEGRADED);
-            }
-        } else if args.repair {
-            repair(&key, &args.to, &options, &mut output)?;
         } else if args.salvage {
             salvage(&key, args.map.as_deref(), &options, &mut output)?;
         } else {
@@ -173,7 +172,23 @@ fn run(args: Args) -> Result<ExitCode> {
             }
         }
     }
-    Ok(status)
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Calls `work` for each key, also after an error; gives the worst exit status.
+fn each(keys: &[Source], mut work: impl FnMut(&Source) -> Result<Health>) -> Result<ExitCode> {
+    let mut worst = 0;
+    for key in keys {
+        let status = match work(key) {
+            Ok(Health::Degraded) => DEGRADED,
+            Ok(_) => 0,
+            Err(e) if e.kind() == &Kind::ClosedPipe => return Err(e),
+            Err(e) => common::complain(&e),
+        };
+        let severity = |status| [0, DEGRADED, 2, 1].iter().position(|s| *s == status);
+        worst = std::cmp::max_by_key(worst, status, |status| severity(*status));
+    }
+    Ok(ExitCode::from(worst))
 }
 
 fn verb(args: &Args) -> Verb {
@@ -207,15 +222,15 @@ fn check(key: &Source, args: &Args, options: &Options, output: &mut File) -> Res
     } else {
         report::text
     };
-    common::write(output, &show(&report))?;
+    common::write(output, &show(key, &report))?;
     match report.error() {
-        Some(error) => Err(error),
+        Some(error) => Err(error.at(key.location())),
         None => Ok(report.health()),
     }
 }
 
 /// Prints the line that is valid now, and fails if it doesn't restore everything.
-fn repair(key: &Source, to: &[OsString], options: &Options, output: &mut File) -> Result<()> {
+fn repair(key: &Source, to: &[OsString], options: &Options, output: &mut File) -> Result<Health> {
     let stores = to.iter().map(|name| store::open(name, &options.store));
     let stores = stores.collect::<Result<Vec<_>>>()?;
     let repaired = match stores.is_empty() {
@@ -227,7 +242,10 @@ fn repair(key: &Source, to: &[OsString], options: &Options, output: &mut File) -
         common::note(&format!("{pictures} stored again"));
     }
     common::write_key(output, &repaired.keys.to_string())?;
-    repaired.report.error().map_or(Ok(()), Err)
+    match repaired.report.error() {
+        Some(error) => Err(error.at(key.location())),
+        None => Ok(Health::Whole),
+    }
 }
 
 /// Writes what is left, and fails if that isn't all.

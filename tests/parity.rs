@@ -282,6 +282,8 @@ fn one_too_many_names_the_group_and_salvage_loses_just_these() {
         assert!(bytes == expected, "{parity}");
         assert_eq!(salvaged.gaps.len(), 1);
         assert_eq!(salvaged.gaps[0].bytes, hole.start as u64..hole.end as u64);
+        let place = format!("file://{}: ", lost[0].display());
+        assert!(salvaged.gaps[0].why.starts_with(&place), "{salvaged:?}");
     }
 }
 
@@ -533,6 +535,51 @@ fn a_moved_store_is_found_by_from() {
     assert_eq!(report.health(), Health::Whole);
 }
 
+/// Options that name these stores to look in first.
+fn from(stores: &[&Path]) -> Options {
+    Options {
+        from: stores.iter().map(Into::into).collect(),
+        ..Options::default()
+    }
+}
+
+/// A repair stores again in the key's own store what only the copy of it has.
+#[test]
+fn repair_from_a_copy() {
+    for parity in [Some("4+2"), None] {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, away) = (folder.path().join("own"), folder.path().join("away"));
+        let frames = frames_of(&noise(10 * 732));
+        let keys = put_into(&own, &frames, parity);
+        fs::rename(&own, &away).unwrap();
+        let away_alone = from(&[&away]);
+        for lost in [usize::MAX, 9, 0] {
+            let mut paths = Vec::new();
+            get::list(&keys, &away_alone, |source, _| {
+                paths.push(path_of(&source.to_string()));
+                Ok(())
+            })
+            .unwrap();
+            let harmed: Vec<&PathBuf> = paths
+                .iter()
+                .filter(|path| path.exists())
+                .take(lost)
+                .collect();
+            let missing = paths.iter().filter(|path| !path.exists()).count() + harmed.len();
+            let _ = harm(&harmed, "delete");
+            let repaired = get::repair(&keys, &away_alone).unwrap();
+            assert_eq!(repaired.stored, missing as u64, "{parity:?}, {lost} lost");
+            assert_eq!(repaired.keys, keys);
+            assert!(repaired.report.error().is_none());
+            let report = get::check(&keys, Sample::All, &Options::default()).unwrap();
+            assert_eq!(report.health(), Health::Whole, "{parity:?}, {lost} lost");
+            let mut got = Vec::new();
+            get::get(&keys, &mut got, &Options::default()).unwrap();
+            assert!(got == frames);
+        }
+    }
+}
+
 /// Each kind of picture is stored again under its name, and is what it was to the byte.
 #[test]
 fn repair_brings_back_every_file() {
@@ -628,6 +675,57 @@ fn repair_into_another_store() {
     assert!(frames == backup.frames);
     let report = get::check(&repaired.keys, Sample::All, &Options::default()).unwrap();
     assert_eq!((report.health(), report.parity.good), (Health::Whole, 3));
+}
+
+/// What was spread over more stores than it is brought into becomes a copy in each of these.
+#[test]
+fn repair_of_a_spread_into_fewer_stores() {
+    let backup = Backup::new(12, "2+1", 3, true, 200);
+    let name = |n: usize| backup.folder.path().join(format!("to{n}"));
+    for count in [1, 2, 3] {
+        let to: Vec<_> = (0..count)
+            .map(|n| store::open(name(n).as_os_str(), &Config::default()).unwrap())
+            .collect();
+        let repaired = get::repair_to(&backup.keys, &to, &Options::default()).unwrap();
+        let report = get::check(&repaired.keys, Sample::All, &Options::default()).unwrap();
+        assert_eq!(report.health(), Health::Whole);
+        let full = |pictures: u64| pictures > 12 + 6;
+        let is_copied = report.stores.values().all(|count| full(count.total()));
+        assert_eq!(is_copied, count < 3);
+        for n in 0..count {
+            fs::rename(name(n), backup.folder.path().join("gone")).unwrap();
+            let mut frames = Vec::new();
+            let got = get::get(&repaired.keys, &mut frames, &Options::default());
+            assert_eq!(got.is_ok() && frames == backup.frames, count > 1);
+            fs::rename(backup.folder.path().join("gone"), name(n)).unwrap();
+        }
+    }
+}
+
+/// Two stores to look in first have half of the pictures each.
+#[test]
+fn two_halves_are_a_whole() {
+    let backup = Backup::new(12, "4+2", 1, false, 60);
+    let name = |name: &str| backup.folder.path().join(name);
+    let halves = [name("left"), name("right")];
+    let all = || backup.groups.iter().flatten().chain(&backup.indexes);
+    for (number, path) in all().enumerate() {
+        let within = path.strip_prefix(name("s0")).unwrap();
+        let half = halves[number % 2].join(within);
+        fs::create_dir_all(half.parent().unwrap()).unwrap();
+        fs::rename(path, half).unwrap();
+    }
+    assert!(backup.got().is_err());
+    let options = from(&[&halves[0], &halves[1]]);
+    let mut frames = Vec::new();
+    let got = get::get(&backup.keys, &mut frames, &options).unwrap();
+    assert!(frames == backup.frames);
+    assert_eq!(got.rebuilt, 0);
+    let report = get::check(&backup.keys, Sample::All, &options).unwrap();
+    assert_eq!(report.health(), Health::Whole);
+    let repaired = get::repair(&backup.keys, &options).unwrap();
+    assert_eq!(repaired.stored, all().count() as u64);
+    assert_eq!(backup.health(), Health::Whole);
 }
 
 /// An old backup gets parity by being put again, and its frames are the same.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Cursor, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, SystemTime};
 use storagex::get::{self, get};
@@ -150,6 +151,74 @@ fn a_writer_puts_what_is_a_fossil() {
     let pruned = prune(&store, &both, &on_day(8)).unwrap();
     assert_eq!((pruned.revived.pictures, pruned.removed.pictures), (0, 5));
     assert!(comes_back(&again, "abcd"));
+}
+
+/// A store that is pruned while a picture is put into it.
+struct PrunedMeanwhile {
+    store: Arc<dyn Store>,
+    kept: Keys,
+    puts: AtomicUsize,
+}
+
+impl Store for PrunedMeanwhile {
+    fn put(&self, name: &Name, png: &[u8]) -> Result<Location> {
+        if self.puts.fetch_add(1, Ordering::Relaxed) == 3 {
+            prune(&self.store, std::slice::from_ref(&self.kept), &on_day(0))?;
+        }
+        self.store.put(name, png)
+    }
+
+    fn replace(&self, name: &Name, png: &[u8]) -> Result<Location> {
+        self.store.replace(name, png)
+    }
+
+    fn locate(&self, name: &Name) -> Option<Location> {
+        self.store.locate(name)
+    }
+
+    fn prunable(&self) -> Option<&dyn Prunable> {
+        self.store.prunable()
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.store.sync()
+    }
+
+    fn get(
+        &self,
+        location: &Location,
+        read: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
+    ) -> Result<()> {
+        self.store.get(location, read)
+    }
+
+    fn made(&self, location: &Location) -> Result<Option<SystemTime>> {
+        self.store.made(location)
+    }
+}
+
+/// What a repair into a store found there, and a prune then set aside, is moved back.
+#[test]
+fn a_repair_into_a_store_that_is_pruned_meanwhile() {
+    let [here, there] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let key = keep(&folder(here.path()), "abcdefgh");
+    let store = folder(there.path());
+    keep(&store, "abcdefgh");
+    let kept = keep(&store, "wxyz");
+    let pruned: Arc<dyn Store> = Arc::new(PrunedMeanwhile {
+        store: Arc::clone(&store),
+        kept: kept.clone(),
+        puts: AtomicUsize::new(0),
+    });
+    let options = get::Options {
+        jobs: 1,
+        ..get::Options::default()
+    };
+    let repaired = get::repair_to(&key, &[pruned], &options).unwrap().keys;
+    let report = get::check(&repaired, get::Sample::All, &options).unwrap();
+    assert_eq!(report.health(), get::Health::Whole);
+    prune(&store, &[kept, repaired.clone()], &on_day(8)).unwrap();
+    assert!(comes_back(&repaired, "abcdefgh"));
 }
 
 #[test]

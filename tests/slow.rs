@@ -300,6 +300,44 @@ fn a_host_that_is_slow_to_miss_a_picture() {
     assert!(took < Duration::from_secs(7), "{took:?}");
 }
 
+/// A root out of reach isn't lost, and neither is what it leads to: check and repair say what the server
+/// said. With a copy in another store, they go on with that.
+#[test]
+fn a_root_out_of_reach_is_not_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let web = folder.path().join("web");
+    fs::create_dir(&web).unwrap();
+    let proxy = Proxy::new(net::dav(&web));
+    let url = format!("http://{}/", proxy.address);
+    let store = store::open(url.as_ref(), &config()).unwrap();
+    let put = |stores: &[Arc<dyn Store>]| {
+        let frames = Cursor::new(frames(3));
+        put::put(frames, stores, &put::Options::default())
+            .unwrap()
+            .keys
+    };
+    let alone = put(&[Arc::clone(&store)]);
+    let other = store::open(folder.path().join("other").as_os_str(), &config()).unwrap();
+    let both = put(&[store, other]);
+    for (does, expected) in [
+        (Does::Drop, "connection failed"),
+        (Does::Answer(403, Vec::new(), Vec::new()), "HTTP 403"),
+        (Does::Answer(503, Vec::new(), Vec::new()), "HTTP 503"),
+    ] {
+        proxy.does(move |_, _| does.clone());
+        let checked = get::check(&alone, Sample::All, &options()).unwrap_err();
+        let sampled = get::check(&alone, Sample::Frames(1), &options()).unwrap_err();
+        let repaired = get::repair(&alone, &options()).unwrap_err();
+        for error in [checked, sampled, repaired] {
+            let said = error.to_string();
+            assert!(said.starts_with(&url) && said.contains(expected), "{said}");
+            assert!(!said.contains("lost"), "{said}");
+        }
+        let report = get::check(&both, Sample::All, &options()).unwrap();
+        assert_eq!(report.health(), Health::Degraded);
+    }
+}
+
 /// The script of storagex(7) that keeps a backup alive.
 fn keep_alive() -> String {
     let page = fs::read_to_string("man/storagex.7").unwrap();

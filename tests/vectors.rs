@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use storagex::key::{Digest, Name};
 use storagex::store::Config;
 use storagex::wire::carrier::container::Pictures;
@@ -266,6 +267,34 @@ fn get_does_what_each_store_expects() {
             |message, expected| message.contains(expected),
         );
     }
+}
+
+/// An index may claim a shard of 4 GiB, or a group of 2^31 frames: a reader refuses that in 600 MB of
+/// address space.
+#[test]
+fn get_takes_little_memory_for_any_store() {
+    let named = ["parity_shard_4_gib.store", "parity_group_of_2_to_31.store"];
+    let mut refused = 0;
+    for stored in stores() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = stored.lay_in(folder.path());
+        let run = Command::new("sh")
+            .args(["-c", "ulimit -v 600000; exec \"$0\" -j 1 \"$1\" >/dev/null"])
+            .args([env!("CARGO_BIN_EXE_sx-get"), &key.to_string()])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&run.stderr);
+        let name = &stored.name;
+        assert!(matches!(run.status.code(), Some(0 | 1)), "{name}: {said}");
+        if named.contains(&name.as_str()) {
+            let Wanted::Error(expected) = &stored.wanted else {
+                panic!("{name}: no error");
+            };
+            assert!(said.contains(expected), "{name}: {said}");
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, named.len());
 }
 
 /// The code of parity, the indexes and their names are what the page says.

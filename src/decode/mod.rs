@@ -4,7 +4,7 @@ mod range;
 mod sort;
 
 pub use range::decode_range;
-pub use sort::{Salvaged, salvage, sort};
+pub use sort::{Salvaged, salvage, salvage_stream, sort};
 
 use crate::error::{Error, Kind, Result};
 use crate::pipeline;

@@ -1,17 +1,17 @@
 //! Sorts frames that are in files of their own.
 
-use super::{Options, unseal};
+use super::{Options, Scratch, Slot, unseal};
 use crate::error::{Error, Kind, Result};
 use crate::input::{self, Files};
 use crate::pipeline;
-use crate::wire::carrier::container;
+use crate::wire::carrier::container::{self, Pictures};
 use crate::wire::chunk::Unpacker;
 use crate::wire::frame::{self, Codec, FrameKind, Place};
 use crate::wire::read_frame;
 use crate::wire::seal::Seal;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -130,9 +130,7 @@ pub fn salvage(
             &mut raw,
         ) {
             Ok(()) => {
-                salvaged.fill(*offset, output)?;
-                output.write_all(&raw).map_err(Error::output)?;
-                salvaged.size = offset + raw.len() as u64;
+                salvaged.write(*offset, &raw, output)?;
             }
             Err(e) => salvaged
                 .left_out
@@ -144,7 +142,77 @@ pub fn salvage(
     Ok(salvaged)
 }
 
+/// As [`salvage`], for frames that follow one another in the order of their stream, some of them
+/// missing: so [`get::salvage`](crate::get::salvage()) writes those that are sealed.
+///
+/// Leaves out frames that can't be opened, and everything after the last whole picture.
+///
+/// # Errors
+///
+/// As [`salvage`].
+pub fn salvage_stream(
+    input: impl Read,
+    output: &mut impl Write,
+    options: &Options,
+) -> Result<Salvaged> {
+    let (mut salvaged, mut any) = (Salvaged::default(), false);
+    let mut pictures = Pictures::new(input, options.limit);
+    let seal = options.secret.as_ref().map(Seal::new);
+    let (mut slot, mut scratch) = (Slot::default(), Scratch::default());
+    loop {
+        match pictures.next(&mut slot.png) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(e) => {
+                salvaged.left_out.push(slot.at(e).to_string());
+                break;
+            }
+        }
+        let opened = slot.open(options.limit, seal.as_ref(), &mut scratch);
+        match opened.and_then(|()| salvaged.place(&slot)) {
+            Ok(Some(offset)) => {
+                salvaged.write(offset, slot.opened().1, output)?;
+                options.progress.frame(slot.opened().1.len() as u64);
+                any = true;
+            }
+            Ok(None) => {}
+            Err(e) => salvaged.left_out.push(slot.at(e).to_string()),
+        }
+        slot.seq += 1;
+    }
+    output.flush().map_err(Error::output)?;
+    match any || !salvaged.left_out.is_empty() {
+        true => Ok(salvaged),
+        false => Err(Kind::Empty.into()),
+    }
+}
+
 impl Salvaged {
+    /// The offset of a frame of a stream; none if it isn't of data. Notes whether it is the last one.
+    fn place(&mut self, slot: &Slot) -> Result<Option<u64>> {
+        let (trailer, _) = slot.opened();
+        let (offset, last) = match trailer.place {
+            _ if trailer.kind != FrameKind::Data => return Ok(None),
+            Place::Anywhere => return Err(Kind::NotPositioned.into()),
+            Place::At(offset) => (offset, false),
+            Place::Last { offset, .. } => (offset, true),
+        };
+        if offset < self.size {
+            let (found, expected) = (offset, self.size);
+            return Err(Kind::Offset { found, expected }.into());
+        }
+        self.has_end = last;
+        Ok(Some(offset))
+    }
+
+    /// Writes a chunk at its offset, with zeros before it where others are missing.
+    fn write(&mut self, offset: u64, chunk: &[u8], output: &mut impl Write) -> Result<()> {
+        self.fill(offset, output)?;
+        output.write_all(chunk).map_err(Error::output)?;
+        self.size = offset + chunk.len() as u64;
+        Ok(())
+    }
+
     /// Writes zeros up to `offset`.
     fn fill(&mut self, offset: u64, output: &mut impl Write) -> Result<()> {
         if offset > self.size {

@@ -127,7 +127,7 @@ impl Report {
     }
 
     /// Counts a picture, or a lost index.
-    pub(super) fn take(&mut self, looked: &Looked, finder: &Finder) {
+    fn take(&mut self, looked: &Looked, finder: &Finder) {
         match &looked.lost {
             Some(lost) => self.lose_index(lost),
             None => self.add(looked, finder),
@@ -192,7 +192,7 @@ impl Report {
     }
 
     /// Adds the report on another tree of the same line: only what both have lost is lost.
-    pub(super) fn join(&mut self, other: Report) {
+    fn join(&mut self, other: Report) {
         for (to, from) in [
             (&mut self.data, other.data),
             (&mut self.parity, other.parity),
@@ -227,6 +227,53 @@ impl Report {
     }
 }
 
+/// What is found out about a line of keys, tree after tree.
+#[derive(Default)]
+pub(super) struct Findings {
+    /// On the tree that is looked at.
+    tree: Report,
+    /// On those before it.
+    line: Option<Report>,
+    /// Why the root of a tree can't be reached, which may be whole.
+    unreached: Option<Error>,
+}
+
+impl Findings {
+    /// Takes a picture, or a lost index, of the tree.
+    pub fn take(&mut self, looked: &Looked, finder: &Finder) {
+        if let Some(lost) = &looked.lost
+            && lost.total.is_none()
+            && !lost.error.is_loss()
+        {
+            self.unreached = Some(lost.error.again());
+        }
+        self.tree.take(looked, finder);
+    }
+
+    /// Ends a tree.
+    pub fn end_tree(&mut self) {
+        let tree = std::mem::take(&mut self.tree);
+        match &mut self.line {
+            Some(line) => line.join(tree),
+            None => self.line = Some(tree),
+        }
+    }
+
+    /// The report on the line.
+    ///
+    /// # Errors
+    ///
+    /// Why a root can't be reached, if no other tree shows what is lost.
+    pub fn end(self) -> Result<Report> {
+        let report = self.line.expect("internal error: a line without a tree");
+        let is_unknown = |gap: &Gap| gap.frames.end == u64::MAX;
+        match self.unreached {
+            Some(error) if report.lost.iter().any(is_unknown) => Err(error),
+            _ => Ok(report),
+        }
+    }
+}
+
 /// Fetches and checks everything that a line of keys refers to, or a sample, in each of its stores.
 ///
 /// ```
@@ -247,7 +294,8 @@ impl Report {
 ///
 /// # Errors
 ///
-/// As [`get`](super::get()) for an invalid index; lost frames are not an error here.
+/// As [`get`](super::get()) for an invalid index, and for a root that can't be reached; lost frames
+/// are not an error here.
 pub fn check(source: impl Into<Source>, sample: Sample, options: &Options) -> Result<Report> {
     let keys = match source.into() {
         Source::Key(keys) => keys,
@@ -264,15 +312,12 @@ pub fn check(source: impl Into<Source>, sample: Sample, options: &Options) -> Re
         }
     };
     let finder = Arc::new(Finder::new(&keys, options)?);
-    let mut report: Option<Report> = None;
+    let mut findings = Findings::default();
     for tree in trail::trees(&keys, &finder) {
-        let one = check_tree(&tree, &finder, sample, options)?;
-        match &mut report {
-            Some(report) => report.join(one),
-            None => report = Some(one),
-        }
+        check_tree(&tree, &finder, sample, options, &mut findings)?;
+        findings.end_tree();
     }
-    Ok(report.expect("internal error: a line without a tree"))
+    findings.end()
 }
 
 fn check_tree(
@@ -280,8 +325,8 @@ fn check_tree(
     finder: &Arc<Finder>,
     sample: Sample,
     options: &Options,
-) -> Result<Report> {
-    let mut report = Report::default();
+    findings: &mut Findings,
+) -> Result<()> {
     let mut lottery = None;
     if sample != Sample::All
         && let Ok(json) = finder.fetch_root(&tree.root)
@@ -289,7 +334,7 @@ fn check_tree(
         let root = index::root(&json, &tree.root.places[0])?;
         let all = root.frames;
         let draw = Lottery::new(sample, all);
-        report.sample = Some((draw.needed, all));
+        findings.tree.sample = Some((draw.needed, all));
         let share = u128::from(root.size) * u128::from(draw.needed) / u128::from(all.max(1));
         let about = u64::try_from(share).unwrap_or(root.size);
         options.store.progress.expect(about);
@@ -304,13 +349,15 @@ fn check_tree(
                 .as_mut()
                 .is_none_or(|lottery| lottery.draws(picture.role))
         },
-        |_| Ok(()),
-        |looked| {
-            report.take(looked, finder);
+        |inspector, looked| {
+            inspector.look(looked);
             Ok(())
         },
-    )?;
-    Ok(report)
+        |looked| {
+            findings.take(looked, finder);
+            Ok(())
+        },
+    )
 }
 
 /// Draws data frames without replacement (selection sampling: Knuth, TAOCP 3.4.2, algorithm S), and

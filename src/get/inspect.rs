@@ -92,14 +92,14 @@ pub(super) struct Inspector {
     limit: usize,
 }
 
-/// Inspects every picture of a tree that `draw` selects, many at once; calls `work` with each in
-/// the thread that inspected it, and `drain` in order.
+/// Inspects every picture of a tree that `draw` selects, many at once: calls `work` with each, for it
+/// to look, and then `drain` in order.
 pub(super) fn run(
     tree: &Tree,
     finder: &Arc<Finder>,
     options: &Options,
     mut draw: impl FnMut(&Picture) -> bool + Send + 'static,
-    work: impl Fn(&mut Looked) -> Result<()> + Send + Sync + 'static,
+    work: impl Fn(&Inspector, &mut Looked) -> Result<()> + Send + Sync + 'static,
     mut drain: impl FnMut(&mut Looked) -> Result<()>,
 ) -> Result<()> {
     let mut walker = trail::walker(tree, 0, finder);
@@ -122,8 +122,7 @@ pub(super) fn run(
         },
         move |looked, (): &mut ()| {
             if looked.picture.is_some() {
-                inspector.look(looked);
-                work(looked)?;
+                work(&inspector, looked)?;
             }
             Ok(())
         },
@@ -270,9 +269,9 @@ impl Inspector {
         named.collect()
     }
 
-    /// Inspects a picture in each of its places, or only in a store that the user named if it is
-    /// good there.
-    fn look(&self, looked: &mut Looked) {
+    /// Inspects a picture in a store that the user named, or, if it isn't good there, in each of its
+    /// own places.
+    pub fn look(&self, looked: &mut Looked) {
         let picture = looked.picture().clone();
         let name = Name {
             digest: picture.link.digest,
@@ -290,6 +289,13 @@ impl Inspector {
                 return;
             }
         }
+        self.look_at_home(looked);
+    }
+
+    /// Inspects a picture in each of its own places; if it is good in none, fetches it from any store,
+    /// or rebuilds it.
+    pub fn look_at_home(&self, looked: &mut Looked) {
+        let picture = looked.picture().clone();
         let mut good = Fetched::default();
         for (home, location) in self.places(&picture) {
             let state = self.state(home, &location, &picture, &mut looked.fetched);

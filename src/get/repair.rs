@@ -8,7 +8,7 @@
 //! new key. An image host keeps the pictures that it still has: [`Keeping`] returns their URLs
 //! instead of uploading them again.
 
-use super::check::{Health, Report};
+use super::check::{Findings, Health, Report};
 use super::inspect::{self, Looked, State};
 use super::options::Options;
 use super::trail;
@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::index::Link;
 use crate::key::{Digest, Keys, Location, Name, Source};
 use crate::put::{self, put};
-use crate::store::{self, Store};
+use crate::store::{self, Prunable, Store};
 use crate::wire::carrier::{container, write_bytes};
 use crate::wire::parity::Parity;
 use std::collections::HashMap;
@@ -39,7 +39,8 @@ pub struct Repaired {
 }
 
 /// Stores the missing and damaged pictures of a line again, each under its name, if another store
-/// has them or they can be rebuilt.
+/// has them or they can be rebuilt. The stores to look in first are sources: what they have counts as
+/// missing where the line's own stores don't have it.
 ///
 /// ```
 /// use storagex::get::{self, repair};
@@ -63,12 +64,12 @@ pub struct Repaired {
 ///
 /// # Errors
 ///
-/// [`Kind::Usage`] for an image host, which names pictures itself; those of the stores. Data that
-/// is lost for good is not an error: the report has it.
+/// [`Kind::Usage`] for an image host, which names pictures itself; those of the stores, also where
+/// no root can be reached. Data that is lost for good is not an error: the report has it.
 pub fn repair(source: impl Into<Source>, options: &Options) -> Result<Repaired> {
     let keys = keys(source.into())?;
     let finder = Arc::new(Finder::new(&keys, options)?);
-    let mut report: Option<Report> = None;
+    let mut findings = Findings::default();
     let stored = Arc::new(AtomicU64::new(0));
     for tree in trail::trees(&keys, &finder) {
         let is_named = |place: &Location| {
@@ -79,7 +80,6 @@ pub fn repair(source: impl Into<Source>, options: &Options) -> Result<Repaired> 
             let what = "a key of an image host, expected --to and the uploader file to upload with";
             return Err(Kind::Usage(what.into()).into());
         }
-        let mut one = Report::default();
         let shelves = Arc::new(Shelves::open(&finder, options)?);
         let (to, count) = (Arc::clone(&shelves), Arc::clone(&stored));
         inspect::run(
@@ -87,25 +87,23 @@ pub fn repair(source: impl Into<Source>, options: &Options) -> Result<Repaired> 
             &finder,
             options,
             |_| true,
-            move |looked| {
+            move |inspector, looked| {
+                inspector.look_at_home(looked);
                 count.fetch_add(to.mend(looked)?, Ordering::Relaxed);
                 Ok(())
             },
             |looked| {
-                one.take(looked, &finder);
+                findings.take(looked, &finder);
                 Ok(())
             },
         )?;
         shelves.sync()?;
-        match &mut report {
-            Some(report) => report.join(one),
-            None => report = Some(one),
-        }
+        findings.end_tree();
     }
     Ok(Repaired {
         keys,
         stored: stored.load(Ordering::Relaxed),
-        report: report.expect("internal error: a line without a tree"),
+        report: findings.end()?,
     })
 }
 
@@ -147,12 +145,10 @@ impl Shelves {
             copy: picture.copy,
         };
         for place in &looked.places {
-            let Some(store) = self.0.get(&place.home) else {
-                continue; // good, in a store to look into first
-            };
             if matches!(place.state, State::Good(_)) {
                 continue;
             }
+            let store = &self.0[&place.home];
             // Made anew: the fetched PNG may be a copy, or another PNG of the same pixels.
             let mut png = Vec::new();
             let size = container::size(&looked.fetched.png);
@@ -170,7 +166,8 @@ impl Shelves {
 }
 
 /// Brings a line's stream into other stores, and returns the line there. Pictures that an image
-/// host among these still has are not uploaded again.
+/// host among these still has are not uploaded again. A stream that is spread stays so if losing one
+/// of these stores would lose no data; else each gets a copy.
 ///
 /// # Errors
 ///
@@ -203,7 +200,7 @@ pub fn repair_to(
         limit: options.limit,
         name,
         parity,
-        spread: spread && stores.len() > 1,
+        spread: spread && put::can_spread(stores, parity),
         ..put::Options::default()
     };
     let (reader, writer) = io::pipe().map_err(|e| Error::io("cannot make a pipe", e))?;
@@ -263,7 +260,10 @@ fn send(keys: &Keys, mut to: impl Write, kept: &Kept, options: &Options) -> Resu
         &finder,
         options,
         |picture| matches!(picture.role, put::Role::Data | put::Role::Parity),
-        |_| Ok(()),
+        |inspector, looked| {
+            inspector.look(looked);
+            Ok(())
+        },
         |looked| {
             if let Some(lost) = looked.lost.take() {
                 return Err(lost.error);
@@ -308,6 +308,18 @@ impl Store for Keeping {
 
     fn locate(&self, name: &Name) -> Option<Location> {
         self.store.locate(name)
+    }
+
+    fn id(&self) -> Result<String> {
+        self.store.id()
+    }
+
+    fn still_has(&self, location: &Location) -> Result<bool> {
+        self.store.still_has(location)
+    }
+
+    fn prunable(&self) -> Option<&dyn Prunable> {
+        self.store.prunable()
     }
 
     fn named(&self, error: Error) -> Error {

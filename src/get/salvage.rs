@@ -1,7 +1,8 @@
 //! Writes what is left of a stream, with zeros in place of lost data.
 //!
 //! The bytes are encoded anew, as one stream: once frames are lost, the rest has neither the right
-//! order nor the right CRC.
+//! order nor the right CRC. Sealed frames are written as they are, without the lost ones: only
+//! sx-decode, which has the secret, can put zeros in their place.
 
 use super::check::Gap;
 use super::fetch::Finder;
@@ -16,7 +17,7 @@ use crate::key::{Keys, Source};
 use crate::pipeline;
 use crate::store::Fetched;
 use crate::wire::chunk::Unpacker;
-use crate::wire::frame::{self, Codec, FrameKind};
+use crate::wire::frame::{self, Codec, FrameKind, Trailer};
 use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::Arc;
@@ -35,6 +36,9 @@ pub struct Salvaged {
 
 /// Writes what is left of a stream to `output`, as frames: one stream of the same length, with
 /// zeros in place of lost data.
+///
+/// Writes the frames of a sealed stream as they are, without those that are lost, for
+/// [`salvage_stream`](crate::decode::salvage_stream()).
 ///
 /// If no root is left, this searches the folders among the stores to look in first for the indexes
 /// below it.
@@ -71,10 +75,13 @@ pub fn salvage(
         let what = "a key of storagex 1.0, expected one of this storagex";
         return Err(Kind::Usage(what.into()).into());
     };
+    if is_sealed(&keys, options)? {
+        return walk(&keys, output, options, SEALED);
+    }
     let (reader, mut writer) = io::pipe().map_err(|e| Error::io("cannot make a pipe", e))?;
     let getting = options.clone();
     let from = thread::spawn(move || {
-        let done = bytes(&keys, &mut writer, &getting);
+        let done = walk(&keys, &mut writer, &getting, CHUNKS);
         drop(writer);
         done
     });
@@ -88,43 +95,86 @@ pub fn salvage(
     done
 }
 
-/// Writes the bytes of a stream, with zeros for lost data.
-fn bytes(keys: &Keys, output: &mut impl Write, options: &Options) -> Result<Salvaged> {
+/// What is written of a frame that is left, and for lost bytes.
+#[derive(Clone, Copy)]
+struct Form {
+    take: fn(&Trailer, &mut Scratch, &mut Vec<u8>) -> Result<()>,
+    fill: fn(u64, &mut dyn Write) -> io::Result<()>,
+}
+
+/// The bytes of the stream, with zeros for lost ones.
+const CHUNKS: Form = Form {
+    take: chunk,
+    fill: |length, output| io::copy(&mut io::Read::take(io::repeat(0), length), output).map(drop),
+};
+
+/// The frames as they are, and nothing for lost ones.
+const SEALED: Form = Form {
+    take: |_, scratch, png| {
+        std::mem::swap(png, &mut scratch.fetched.png);
+        Ok(())
+    },
+    fill: |_, _| Ok(()),
+};
+
+/// Whether the stream is sealed, by the first frame that is left.
+fn is_sealed(keys: &Keys, options: &Options) -> Result<bool> {
     let finder = Arc::new(Finder::new(keys, options)?);
-    let orphans = Orphans::find(keys, &finder, options)?;
     let rebuilder = Rebuilder::new(&finder, options.jobs, options.limit);
+    let (mut next, _) = steps(keys, &finder, options)?;
+    let mut fetched = Fetched::default();
+    while let Some(step) = next()? {
+        if let Step::Found(Found::Piece(piece), home) = step
+            && let Ok((trailer, _)) = rebuilder.fetch(&piece, home, &mut fetched)
+        {
+            return Ok(trailer.sealed.is_some());
+        }
+    }
+    Ok(false)
+}
+
+/// Writes what is left of a stream.
+fn walk(keys: &Keys, output: &mut impl Write, options: &Options, form: Form) -> Result<Salvaged> {
+    let finder = Arc::new(Finder::new(keys, options)?);
+    let rebuilder = Rebuilder::new(&finder, options.jobs, options.limit);
+    let (mut next, is_open) = steps(keys, &finder, options)?;
     let mut salvaged = Salvaged {
-        is_open: orphans.is_some(),
+        is_open,
         ..Salvaged::default()
     };
     let progress = &options.store.progress;
-    let mut next: Next = if let Some(mut orphans) = orphans {
-        Box::new(move || orphans.next())
-    } else {
-        let mut trail = Trail::new(keys, &finder)?;
-        let mut expecting = progress.expecting();
-        Box::new(move || {
-            let step = trail.next()?;
-            expecting.see(trail.size());
-            Ok(step)
-        })
-    };
     pipeline::run(
         options.jobs,
         Slot::default,
         move |slot: &mut Slot| slot.find(&mut next),
         move |slot, scratch| {
-            slot.fetch(&rebuilder, scratch);
+            slot.fetch(&rebuilder, scratch, form);
             Ok(())
         },
         |slot| {
             let (frames, before) = (slot.frames(), salvaged.size);
-            slot.write(output, &mut salvaged)?;
+            slot.write(output, &mut salvaged, form)?;
             progress.frames(frames, salvaged.size.saturating_sub(before));
             Ok(())
         },
     )?;
+    output.flush().map_err(Error::output)?;
     Ok(salvaged)
+}
+
+/// The steps through a stream, and whether its root is lost.
+fn steps(keys: &Keys, finder: &Arc<Finder>, options: &Options) -> Result<(Next, bool)> {
+    if let Some(mut orphans) = Orphans::find(keys, finder, options)? {
+        return Ok((Box::new(move || orphans.next()), true));
+    }
+    let mut trail = Trail::new(keys, finder)?;
+    let mut expecting = options.store.progress.expecting();
+    let next = move || {
+        let step = trail.next()?;
+        expecting.see(trail.size());
+        Ok(step)
+    };
+    Ok((Box::new(next), false))
 }
 
 /// Returns the next index, data frame or gap.
@@ -136,7 +186,7 @@ struct Slot {
     piece: Option<Piece>,
     lost: Option<Lost>,
     home: usize,
-    /// The chunk, or why it is lost.
+    /// What is written of the frame, or why it is lost.
     raw: Vec<u8>,
     error: Option<Error>,
 }
@@ -166,10 +216,12 @@ impl Slot {
         Ok(false)
     }
 
-    fn fetch(&mut self, rebuilder: &Rebuilder, scratch: &mut Scratch) {
+    fn fetch(&mut self, rebuilder: &Rebuilder, scratch: &mut Scratch, form: Form) {
         if let Some(piece) = &self.piece {
             let raw = &mut self.raw;
-            self.error = chunk(piece, self.home, rebuilder, scratch, raw).err();
+            let fetched = fetch(piece, self.home, rebuilder, scratch);
+            let done = fetched.and_then(|trailer| (form.take)(&trailer, scratch, raw));
+            self.error = done.err().map(|e| e.at(&piece.link.places[0]));
         }
     }
 
@@ -181,7 +233,12 @@ impl Slot {
         }
     }
 
-    fn write(&mut self, output: &mut impl Write, salvaged: &mut Salvaged) -> Result<()> {
+    fn write(
+        &mut self,
+        output: &mut impl Write,
+        salvaged: &mut Salvaged,
+        form: Form,
+    ) -> Result<()> {
         let (frames, bytes, error) = match (&self.piece, self.lost.take()) {
             (_, Some(lost)) => {
                 let Some((frames, bytes)) = lost.total else {
@@ -202,9 +259,7 @@ impl Slot {
             Some(error) if error.kind() == &Kind::Sealed => Err(error),
             None => output.write_all(&self.raw).map_err(Error::output),
             Some(error) => {
-                let length = bytes.end - bytes.start;
-                let mut zeros = io::Read::take(io::repeat(0), length);
-                io::copy(&mut zeros, output).map_err(Error::output)?;
+                (form.fill)(bytes.end - bytes.start, output).map_err(Error::output)?;
                 salvaged.lose(frames, bytes, &error);
                 Ok(())
             }
@@ -238,25 +293,28 @@ impl Salvaged {
     }
 }
 
-/// Frame, payload, chunk.
-fn chunk(
+/// Fetches a frame, and checks it against its index.
+fn fetch(
     piece: &Piece,
     home: usize,
     rebuilder: &Rebuilder,
     scratch: &mut Scratch,
-    raw: &mut Vec<u8>,
-) -> Result<()> {
-    let fetched = &mut scratch.fetched;
-    let (trailer, _) = rebuilder.fetch(piece, home, fetched)?;
+) -> Result<Trailer> {
+    let (trailer, _) = rebuilder.fetch(piece, home, &mut scratch.fetched)?;
     let length = u64::from(trailer.raw_length);
     if trailer.kind != FrameKind::Data || length != piece.size {
         let what = format!("a frame of {length} bytes, expected {}", piece.size);
         return Err(Kind::Index(what).into());
     }
+    Ok(trailer)
+}
+
+/// Frame, payload, chunk.
+fn chunk(trailer: &Trailer, scratch: &mut Scratch, raw: &mut Vec<u8>) -> Result<()> {
     if trailer.sealed.is_some() {
         return Err(Kind::Sealed.into());
     }
-    let payload = frame::payload(&fetched.bytes);
+    let payload = frame::payload(&scratch.fetched.bytes);
     match trailer.codec {
         Codec::Stored => {
             raw.clear();

@@ -157,6 +157,11 @@ fn check_different(stores: &[Arc<dyn Store>]) -> Result<()> {
     Ok(())
 }
 
+/// Whether frames with this parity can be spread over these stores.
+pub(crate) fn can_spread(stores: &[Arc<dyn Store>], parity: Option<Parity>) -> bool {
+    check_spread(stores, parity).is_ok()
+}
+
 /// Checks that frames can be spread over these stores so that losing one store loses no data.
 fn check_spread(stores: &[Arc<dyn Store>], parity: Option<Parity>) -> Result<()> {
     let usage = |what: String| Err(Kind::Usage(what).into());

@@ -24,6 +24,7 @@ use crate::wire::parity::{Parity, TABLES};
 use crate::wire::stream::Order;
 use crate::wire::{Carrier, DEFAULT_LIMIT, read_frame, write_frame};
 use copies::Stores;
+pub(crate) use copies::can_spread;
 pub use deletions::prune_deletions;
 #[cfg(any(test, fuzzing))]
 pub use journal::hostile as hostile_journal;

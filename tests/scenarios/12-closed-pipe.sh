@@ -35,6 +35,11 @@ sx-get said.key | cmp - frames
 { sleep 1; sx-put --keys <frames 2>said || echo $? >status; } | true
 [ "$(cat status)" -eq 1 ] || fail "sx-put --keys | true: status $(cat status)"
 
+rm status
+{ sleep 1; sx-get --repair key 2>said || echo $? >status; } | true
+[ "$(cat status)" -eq 1 ] || fail "sx-get --repair | true: status $(cat status)"
+sed -n 's/.*expected a reader for the key, which is \(file:.*\)/\1/p' said | cmp - key
+
 # Who starts us may ignore SIGPIPE.
 (
     trap '' PIPE

@@ -41,3 +41,36 @@ no_frame frames
 sx-encode </dev/null >pictures
 refuses 1 'pictures: bytes that aren.t text, expected keys' sx-get pictures >frames
 no_frame frames
+
+# --check and --repair go on after a key whose data is lost; get doesn't.
+sx-encode -0 -W 16 -H 16 c | sx-put --to ./own --parity 2+1 -o c.key
+path_of_frame() { # KIND KEYFILE
+    path_of "$(sx-get --list "$2" | sed -n "s/	$1\$//p" | head -n 1)"
+}
+lost=$(path_of_frame data a.key) degraded=$(path_of_frame data c.key)
+rm "$lost" "$degraded"
+cat a.key c.key b.key >keys
+refuses 1 'not found' sx-get keys >frames
+no_frame frames
+refuses 1 '1 frame of 2000 bytes lost' sx-get --check keys >report
+grep '^key: ' report | cut -d ' ' -f 2 | cmp - keys
+grep '^result: ' report | cut -d ' ' -f 2 >results
+printf '%s\n' data all everything | cmp - results
+refuses 1 '1 frame of 2000 bytes lost' sx-get --check --json a.key c.key b.key >report
+sed 's/.*"key":"\([^"]*\)".*/\1/' report | cmp - keys
+status=0
+sx-get --check b.key c.key >report || status=$?
+[ "$status" -eq 3 ] || fail "status $status"
+refuses 1 '1 frame of 2000 bytes lost' sx-get -q --repair keys >repaired
+cmp repaired keys
+sx-get --check c.key b.key >report
+# An error of the second key, and of the third.
+rm -r own
+cat b.key a.key c.key >keys
+status=0
+sx-get --check keys >report 2>said || status=$?
+[ "$status" -eq 1 ] || fail "status $status"
+[ "$(grep -c '^sx-get: error: ' said)" -eq 2 ] || fail "said: $(cat said)"
+for key in a.key c.key; do
+    grep -qF "sx-get: error: $(sed 's/#.*//' "$key"): " said || fail "said: $(cat said)"
+done

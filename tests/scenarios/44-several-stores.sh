@@ -29,6 +29,18 @@ sx-get --from ./away key | cmp - frames
 sx-get --from ./away --check key | grep -qx 'result: everything is there'
 sx-get --from ./away --info key | grep -qx 'frames: 7'
 
+# A copy that is only a source: the key's own store gets back what it has lost, some of it or all.
+sx-put --to ./own <frames >own.key
+for lost in 5 8; do
+    find own -name '*.png' | head -n "$lost" | xargs rm
+    sx-get --from ./away --repair own.key 2>said | cmp - own.key
+    grep -qx "sx-get: note: $lost pictures stored again" said || fail "said: $(cat said)"
+    sx-get own.key | cmp - frames
+done
+rm -r own
+sx-get --from ./away --repair own.key | cmp - own.key
+sx-get --check own.key | grep -qx 'result: everything is there'
+
 # A store that can't be written: no key, but for --min-copies.
 : >full
 refuses 1 'cannot make folder' sx-put --to ./c --to ./full/x -o new.key <frames

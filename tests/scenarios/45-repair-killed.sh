@@ -11,7 +11,7 @@ sx-put --parity 4+2 <frames >key
 sx-get --list key | cut -f 1 | while read -r line; do path_of "$line"; done >all
 count=$(wc -l <all)
 
-turn=0
+turn=0 killed=0
 while [ "$turn" -lt 200 ]; do
     turn=$((turn + 1))
     # One in six, others each time: never more than two of six that follow one another.
@@ -20,12 +20,20 @@ while [ "$turn" -lt 200 ]; do
     sx-get --repair key >repaired 2>said &
     sleep "$delay"
     kill -9 $! 2>/dev/null || :
-    wait $! 2>/dev/null || :
-    if [ $((turn % 10)) -eq 0 ]; then
+    status=0
+    wait $! 2>/dev/null || status=$?
+    case $status in
+        137) killed=$((killed + 1)) ;;
+        0) ;;
+        *) fail "turn $turn: status $status: $(cat said)" ;;
+    esac
+    if [ $((turn % 4)) -eq 0 ]; then
         sx-get key 2>said | cmp - frames || fail "turn $turn: $(cat said)"
     fi
     find data -name '.storagex-*' -delete
     sx-get --repair key >repaired 2>said || fail "turn $turn: $(cat said)"
 done
+echo "$killed of $turn repairs were killed"
+[ "$killed" -ge 20 ] || fail "only $killed kills hit a repair"
 sx-get --check key | grep -qx 'result: everything is there'
 [ "$(find data -name '*.png' | wc -l)" -eq "$count" ] || fail 'other pictures'

@@ -91,6 +91,34 @@ refuses 1 '49056 bytes are missing and replaced by zeros' \
     sx-decode --sort --salvage --map map --secret secret sorted/*/*.png >back
 { head -c 49056 parts && head -c 49056 /dev/zero && tail -c +98113 parts; } | cmp - back
 grep -q '^0x0000bfa0  0x0000bfa0  -$' map || fail "$(cat map)"
+# By its key: sx-get writes the frames that are left, and sx-decode puts zeros between them.
+zeros() { # FIRST_FRAME FRAMES FILE
+    dd if=/dev/zero of="$3" bs=49056 seek="$1" count="$2" conv=notrunc 2>/dev/null
+}
+salvages() { # MISSING
+    refuses 1 'bytes lost, expected none: frame [0-9]+: file://' sx-get --salvage sorted.key >left
+    refuses 1 'frame [0-9]+: ' sx-decode --secret secret left >got
+    refuses 1 "$1" sx-decode --salvage --map map2 --secret secret <left >got
+}
+salvages '49056 bytes are missing and replaced by zeros'
+cmp back got
+cmp map map2
+sx-get --list sorted.key | sed -n 's/\tdata$//p' >listed
+rm "$(path_of "$(head -n 1 listed)")"
+salvages '98112 bytes are missing and replaced by zeros'
+zeros 0 2 back
+cmp back got
+rm "$(path_of "$(tail -n 1 listed)")"
+salvages '98112 bytes are missing and replaced by zeros, and an unknown number at the end'
+head -c "$(wc -c <got)" back | cmp - got
+[ "$(wc -c <got)" -eq 147168 ] || fail "$(wc -c <got) bytes"
+status=0
+sx-decode --salvage --secret own left >got 2>said || status=$?
+[ "$status" -eq 1 ] || fail "status $status"
+[ ! -s got ] || fail 'bytes that nothing proves'
+grep -q 'left out: frame 0: a frame sealed with another secret' said || fail "$(cat said)"
+refuses 1 'empty input' sx-decode --salvage </dev/null >got
+
 status=0
 sx-decode --sort --salvage --secret own sorted/*/*.png >back 2>said || status=$?
 [ "$status" -eq 1 ] || fail "status $status"
