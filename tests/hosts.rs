@@ -29,7 +29,8 @@ fn uploader(folder: &Path, host: &Host, url: &str, error: &str) -> PathBuf {
         "DestinationType": "ImageUploader",
         "RequestMethod": "POST",
         "RequestURL": format!("http://{}/upload", host.address),
-        "Headers": {"authorization": "{inputbox:Token}", "referer": "http://mine.example"},
+        "Headers": {"authorization": "{inputbox:Token}", "referer": "http://mine.example",
+                    "user-agent": "mine/1.0"},
         "Body": "MultipartFormData",
         "Arguments": {"expires": "never"},
         "FileFormName": "file",
@@ -197,10 +198,65 @@ fn a_picture_that_is_shown_late_is_waited_for() {
 
 #[test]
 fn headers_of_the_file_are_sent_to_read_back_too() {
+    for (name, value) in [
+        ("referer", "http://mine.example"),
+        ("user-agent", "mine/1.0"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::new(Manners::Needs(name, value));
+        let file = uploader(folder.path(), &host, JSON, "");
+        let key = try_put(&file, &config(folder.path())).unwrap();
+        // And by who gets, if told where they are; it need not know the token.
+        let without = get(&key, &mut Vec::new(), &get::Options::default()).unwrap_err();
+        assert!(
+            matches!(without.kind(), Kind::Refused { status: 403, .. }),
+            "{without}"
+        );
+        let lent = get::Options {
+            from: vec![file.clone().into_os_string()],
+            ..Default::default()
+        };
+        let mut back = Vec::new();
+        get(&key, &mut back, &lent).unwrap();
+        assert!(back == frames().1, "{name}");
+        let report = get::check(&key, get::Sample::All, &lent).unwrap();
+        assert_eq!(report.health(), get::Health::Whole);
+        assert_eq!(get::info(&key, &lent).unwrap().size, 3000);
+
+        let store = store::open(file.as_os_str(), &config(folder.path())).unwrap();
+        let lost = host.kept.lock().unwrap().len();
+        let repaired = get::repair_to(&key, &[store], &lent).unwrap();
+        assert_eq!(repaired.stored, 1, "the index alone");
+        assert_eq!(host.kept.lock().unwrap().len(), lost + 1);
+    }
+}
+
+/// What sx-put says of a host that has such manners.
+fn said_of(manners: Manners) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let host = Host::new(Manners::Referer);
+    let host = Host::new(manners);
     let file = uploader(folder.path(), &host, JSON, "");
-    try_put(&file, &config(folder.path())).unwrap();
+    let frames_file = folder.path().join("frames");
+    fs::write(&frames_file, frames().1).unwrap();
+    let done = Command::new(env!("CARGO_BIN_EXE_sx-put"))
+        .args(["--set", "Token=token", "--to"])
+        .arg(&file)
+        .stdin(fs::File::open(&frames_file).unwrap())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(done.status.success(), "{said}");
+    said.replace(file.to_str().unwrap(), "FILE")
+}
+
+#[test]
+fn a_host_that_needs_headers_to_read_is_named_at_the_end() {
+    let note = "sx-put: note: this host needs headers to read: fetch with sx-get --from FILE\n";
+    assert_eq!(
+        said_of(Manners::Needs("referer", "http://mine.example")),
+        note
+    );
+    assert_eq!(said_of(Manners::Good), "");
 }
 
 /// As many sturdy frames of noise of 64 x 64 pixels as 3000 bytes take.

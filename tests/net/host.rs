@@ -54,8 +54,8 @@ pub enum Manners {
     ToPicture,
     /// Shows a picture only when it is asked for the third time.
     Late,
-    /// Gives pictures to those only who say where they come from.
-    Referer,
+    /// Gives pictures only to requests that have this header with this value.
+    Needs(&'static str, &'static str),
     /// Takes so many milliseconds to say that it doesn't have a picture.
     SlowToMiss(u64),
 }
@@ -106,9 +106,7 @@ impl Host {
             };
             let answer = match head.split(' ').next() {
                 Some("POST") => self.take(&head, &body, manners),
-                _ if manners == Manners::Referer
-                    && header(&head, "referer") != Some("http://mine.example") =>
-                {
+                _ if matches!(manners, Manners::Needs(name, value) if header(&head, name) != Some(value)) => {
                     answer(403, "text/html", b"<html>", "")
                 }
                 _ => self.give(path, manners),
