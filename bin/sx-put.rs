@@ -371,13 +371,12 @@ fn verb(names: &[OsString], journals: &[PathBuf]) -> Verb {
 
 /// An error if no picture came back well enough.
 fn usable(report: &Report) -> Result<()> {
-    match report.largest() {
-        Some(_) => Ok(()),
-        None => Err(Kind::Host(
-            "no picture came back with its frame, or with enough to spare".into(),
-        )
-        .into()),
-    }
+    let what = match report.largest() {
+        Some(_) => return Ok(()),
+        None if report.keeps => "no picture came back with its frame, or with enough to spare",
+        None => "not every picture came back a second time, expected a host that keeps them",
+    };
+    Err(Kind::Host(what.into()).into())
 }
 
 /// What became of a picture in a word or two, and more about it.

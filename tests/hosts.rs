@@ -168,6 +168,40 @@ fn one_url_for_two_pictures_is_an_error_at_once() {
     assert!(report.pictures.len() < 3, "{report:?}");
 }
 
+/// Its URLs differ, so that only what is read back later shows that one file is behind all of them.
+#[test]
+fn a_host_that_keeps_only_the_last_picture_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::KeepsLast);
+    let file = uploader(folder.path(), &host, JSON, "");
+    for verify in [Verify::First, Verify::All] {
+        let config = Config {
+            verify,
+            ..config(folder.path())
+        };
+        let error = try_put(&file, &config).unwrap_err().to_string();
+        let is_told = error.contains("reading back: http") && error.contains("digest")
+            || verify == Verify::All && error.contains("with other pixels");
+        assert!(is_told, "{error}");
+    }
+    let report = probed(Manners::KeepsLast).unwrap();
+    let again = |fate: &&Fate| matches!(fate, Fate::Came(Comparison::Changed { what, .. }) if what.contains("and then something else"));
+    assert_eq!(came(&report).into_iter().filter(again).count(), 2);
+    // The last one came back twice, as will no other.
+    assert_eq!(came(&report)[2], &Fate::Came(Comparison::SameBytes));
+    assert_eq!(report.largest(), None);
+    let done = Command::new(env!("CARGO_BIN_EXE_sx-put"))
+        .args(["--probe", "-W80", "-H64", "--set", "Token=token", "--to"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let [said, error] = [done.stdout, done.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(!said.contains("use:"), "{said}");
+    let expected = "sx-put: error: not every picture came back a second time";
+    assert!(error.starts_with(expected), "{error}");
+    assert_eq!(done.status.code(), Some(1));
+}
+
 #[test]
 fn a_redirect_to_the_picture_itself() {
     let folder = tempfile::tempdir().unwrap();

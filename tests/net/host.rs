@@ -50,6 +50,8 @@ pub enum Manners {
     Expired,
     /// Keeps all pictures under one URL.
     Overwrites,
+    /// Keeps the last picture only, under URLs that differ in their query.
+    KeepsLast,
     /// Answers with a redirect to the picture itself.
     ToPicture,
     /// Shows a picture only when it is asked for the third time.
@@ -152,12 +154,17 @@ impl Host {
             let mut taken = self.taken.lock().unwrap();
             let path = match is_baidu {
                 true => format!("/image/pic/item/{taken}.jpg"),
-                false if manners == Manners::Overwrites => "/u/same.png".to_owned(),
+                false if matches!(manners, Manners::Overwrites | Manners::KeepsLast) => {
+                    "/u/same.png".to_owned()
+                }
                 false => format!("/u/{taken}.png"),
             };
             *taken += 1;
             kept.insert(path.clone(), picture.to_vec());
-            path
+            match manners {
+                Manners::KeepsLast => format!("{path}?{taken}"),
+                _ => path,
+            }
         };
         let url = format!("http://{}{path}", self.address);
         match manners {
@@ -195,6 +202,10 @@ impl Host {
     }
 
     fn give(&self, path: &str, manners: Manners) -> Vec<u8> {
+        let path = match manners {
+            Manners::KeepsLast => path.split('?').next().unwrap_or(path),
+            _ => path,
+        };
         let picture = self.kept.lock().unwrap().get(path).cloned();
         let first = self.given.lock().unwrap().insert(path.to_owned());
         if manners == Manners::Late {
