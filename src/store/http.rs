@@ -177,17 +177,18 @@ impl Fault {
         Fault { error, ..self }
     }
 
-    /// Of what came: transient if the transfer may have done it, lasting if the picture is so.
-    fn of_content(error: Error) -> Self {
-        let may_mend = matches!(
-            error.kind(),
+    /// Of what came: transient if the transfer may have done it, lasting if the picture is so, as
+    /// it is where the try before found the same.
+    fn of_content(error: Error, is_same: bool) -> Self {
+        let may_mend = match error.kind() {
+            Kind::Io(_) => true,
             Kind::CutShort(_)
-                | Kind::Checksum { .. }
-                | Kind::BadPicture(_)
-                | Kind::NotPicture("nothing")
-                | Kind::Digest { .. }
-                | Kind::Io(_)
-        );
+            | Kind::Checksum { .. }
+            | Kind::BadPicture(_)
+            | Kind::NotPicture("nothing")
+            | Kind::Digest { .. } => !is_same,
+            _ => false,
+        };
         Fault {
             transient: may_mend,
             ..Fault::lasting(error)
@@ -450,19 +451,30 @@ impl Http {
             .is_some_and(|until| *until > Instant::now())
     }
 
-    /// Passes the body of a good answer to a GET to `read`, anew for every try.
+    /// Passes the body of a good answer to a GET to `read`, anew for every try. A picture that is
+    /// wrong in the same way twice is so in the store, and no further try mends it.
     pub fn get<'a>(
         &self,
         ask: impl Fn() -> Ask<'a>,
         refused: impl Fn(&mut Answer) -> Fault,
         read: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
     ) -> Result<()> {
+        let mut before = None;
         self.retry(|| {
             let mut answer = self.exchange(&ask())?;
             if !answer.status.is_success() {
                 return Err(refused(&mut answer));
             }
-            read(&mut answer.body.as_reader()).map_err(Fault::of_content)
+            let mut body = Counted {
+                body: answer.body.as_reader(),
+                bytes: 0,
+            };
+            read(&mut body).map_err(|error| {
+                let wrong = (body.bytes, error.to_string());
+                let is_same = before.as_ref() == Some(&wrong);
+                before = Some(wrong);
+                Fault::of_content(error, is_same)
+            })
         })
     }
 
@@ -532,6 +544,20 @@ impl Http {
             answer.text = Some(answer.text_within(if lists { LIST } else { TEXT })?);
         }
         Ok(answer)
+    }
+}
+
+/// A body, and how many bytes of it have been read.
+struct Counted<R> {
+    body: R,
+    bytes: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.body.read(to)?;
+        self.bytes += count as u64;
+        Ok(count)
     }
 }
 
