@@ -3,8 +3,9 @@
 //! A request is retried after a transient fault (a connection fault, a timeout, 408, 425, 429, 5xx,
 //! an answer that is cut short or corrupt). The client waits a random part of a pause that doubles
 //! from one try to the next (full jitter), or as long as `Retry-After` says. While a server
-//! throttles (429, 503), fewer requests are under way: half as many after each such answer, and one
-//! more after as many good answers as requests (additive increase, multiplicative decrease).
+//! throttles (429, 503, a refused connection), fewer requests are under way: half as many after each
+//! such answer, and one more after as many good answers as requests (additive increase,
+//! multiplicative decrease).
 //!
 //! Messages name locations, but never headers or request URLs, whose query may be a signature.
 
@@ -610,7 +611,10 @@ fn fault(error: ureq::Error) -> Fault {
             let refusal = cause.downcast().expect("internal error: a refusal");
             Fault::by_proxy(&refusal)
         }
-        ureq::Error::Io(cause) => Fault::transient(Error::io("connection failed", cause)),
+        ureq::Error::Io(cause) => Fault {
+            throttled: cause.kind() == std::io::ErrorKind::ConnectionRefused,
+            ..Fault::transient(Error::io("connection failed", cause))
+        },
         ureq::Error::Timeout(phase) => Fault::transient(
             Error::from(Kind::Io("connection failed")).because(format!("timeout: {phase}")),
         ),
@@ -710,6 +714,32 @@ mod tests {
         assert_eq!(past, Some(Duration::ZERO));
         assert_eq!(retry_after("soon", now), None);
         assert_eq!(retry_after("-1", now), None);
+    }
+
+    /// And the client doesn't wait longer for a store that is down: a refusal takes no time.
+    #[test]
+    fn a_refused_connection_throttles() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        drop(listener);
+        let mut config = Config::default();
+        config.retry.tries = 3;
+        config.retry.first = Duration::from_millis(1);
+        let http = Http::new(&config).unwrap();
+        let started = Instant::now();
+        let refused = http.retry(|| {
+            http.exchange(&Ask {
+                method: Method::GET,
+                url: Url::parse(&url).unwrap(),
+                headers: &[],
+                secret: None,
+                body: &[],
+            })
+        });
+        let error = refused.err().unwrap().to_string();
+        assert!(error.contains("after 3 tries"), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(1));
+        assert!(http.throttle.lock().limit < 1.1);
     }
 
     #[test]
