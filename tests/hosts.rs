@@ -3,6 +3,7 @@
 mod net;
 
 use net::host::{Host, Manners};
+use net::proxy::{Does, Proxy};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Cursor;
@@ -200,6 +201,51 @@ fn a_host_that_keeps_only_the_last_picture_is_refused() {
     let expected = "sx-put: error: not every picture came back a second time";
     assert!(error.starts_with(expected), "{error}");
     assert_eq!(done.status.code(), Some(1));
+}
+
+#[test]
+fn frames_are_not_spread_over_a_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Good);
+    let file = uploader(folder.path(), &host, JSON, "");
+    let other = folder.path().join("other");
+    let stores = [file.as_os_str(), other.as_os_str()];
+    let stores = stores.map(|name| store::open(name, &config(folder.path())).unwrap());
+    let options = put::Options {
+        parity: Some("1+1".parse().unwrap()),
+        spread: true,
+        ..put::Options::default()
+    };
+    let error = put(Cursor::new(frames().1), &stores, &options).unwrap_err();
+    let what = "--spread over an image host, expected stores that name pictures by digest";
+    assert_eq!(error.kind(), &Kind::Usage(what.into()));
+    assert!(host.seen.lock().unwrap().is_empty());
+}
+
+/// A hint is about the file of the host, and never about variables of S3.
+#[test]
+fn hints_of_hosts_name_no_variables_of_s3() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Good);
+    let proxy = Proxy::new(host.address);
+    let file = uploader(folder.path(), &host, JSON, "");
+    let text = fs::read_to_string(&file).unwrap();
+    let [own, other] = [host.address, proxy.address].map(|address| address.to_string());
+    fs::write(&file, text.replace(&own, &other)).unwrap();
+    let input = folder.path().join("frames");
+    fs::write(&input, frames().1).unwrap();
+    for status in [401, 403, 405, 507] {
+        proxy.does(move |_, _| Does::Answer(status, Vec::new(), b"AccessDenied".to_vec()));
+        let done = Command::new(env!("CARGO_BIN_EXE_sx-put"))
+            .args(["--set", "Token=token", "--to"])
+            .arg(&file)
+            .stdin(fs::File::open(&input).unwrap())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert!(said.contains(&format!("HTTP {status} ")), "{said}");
+        assert!(!said.contains("AWS_"), "{said}");
+    }
 }
 
 #[test]
