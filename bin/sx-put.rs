@@ -12,9 +12,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use storagex::probe::{Fate, Picture, Report, probe};
-use storagex::put::{Options, Sources, prune};
+use storagex::put::{Done, Options, Sources, prune};
 use storagex::store::Comparison;
-use storagex::store::{Config, Verify};
+use storagex::store::{Config, Store, Verify};
 use storagex::wire::Carrier;
 use storagex::wire::carrier::sturdy::Corrections;
 use storagex::wire::frame::Size;
@@ -333,8 +333,24 @@ fn run(args: Args) -> Result<()> {
             let store = names[*at].display();
             common::note(&format!("no copy in store {store}: {error}"));
         }
-        common::write_key(output, &done.keys.to_string())
+        common::write_key(output, &done.keys.to_string())?;
+        note_headers(&names, &stores, &done);
+        Ok(())
     })
+}
+
+/// Says which image hosts can't be read with the key alone.
+fn note_headers(names: &[OsString], stores: &[Arc<dyn Store>], done: &Done) {
+    let took = |at: &usize| done.missing.iter().all(|(missing, _)| missing != at);
+    let took = (0..stores.len()).filter(took);
+    for (at, key) in took.zip(done.keys.all()) {
+        if stores[at].needs_headers(key) {
+            let file = names[at].display();
+            common::note(&format!(
+                "this host needs headers to read: fetch with sx-get --from {file}"
+            ));
+        }
+    }
 }
 
 fn verb(names: &[OsString], journals: &[PathBuf]) -> Verb {
@@ -355,13 +371,12 @@ fn verb(names: &[OsString], journals: &[PathBuf]) -> Verb {
 
 /// An error if no picture came back well enough.
 fn usable(report: &Report) -> Result<()> {
-    match report.largest() {
-        Some(_) => Ok(()),
-        None => Err(Kind::Host(
-            "no picture came back with its frame, or with enough to spare".into(),
-        )
-        .into()),
-    }
+    let what = match report.largest() {
+        Some(_) => return Ok(()),
+        None if report.keeps => "no picture came back with its frame, or with enough to spare",
+        None => "not every picture came back a second time, expected a host that keeps them",
+    };
+    Err(Kind::Host(what.into()).into())
 }
 
 /// What became of a picture in a word or two, and more about it.

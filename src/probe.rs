@@ -22,6 +22,9 @@ const TRIES: usize = 3;
 pub struct Report {
     /// The pictures that were tried, from the smallest up to the first that was refused.
     pub pictures: Vec<Picture>,
+    /// Whether each picture that came back did so a second time, after all uploads. If one didn't,
+    /// the store keeps none for sure.
+    pub keeps: bool,
     /// Rate limit headers and their last values: `RateLimit` and the like, and `Retry-After`.
     pub rate_limits: BTreeMap<String, String>,
 }
@@ -54,10 +57,12 @@ pub enum Fate {
 
 impl Report {
     /// The picture that frames had best be like: the largest whose frame came back, of the carrier
-    /// that holds most; a sturdy one with half of the correcting power to spare.
+    /// that holds most; a sturdy one with half of the correcting power to spare. None if the store
+    /// doesn't keep pictures.
     #[must_use]
     pub fn best(&self) -> Option<&Picture> {
-        let good = self.pictures.iter().filter(|picture| picture.is_good());
+        let pictures = self.pictures.iter().filter(|_| self.keeps);
+        let good = pictures.filter(|picture| picture.is_good());
         let good = good.filter(|picture| self.holds(picture.carrier));
         good.max_by_key(|picture| picture.carrier.capacity(picture.size))
     }
@@ -139,6 +144,7 @@ pub fn probe(name: &OsStr, config: &Config, full: Size, limit: usize) -> Result<
         store: store::open(name, &config)?,
         report: Report {
             pictures: Vec::new(),
+            keeps: true,
             rate_limits: BTreeMap::new(),
         },
         kept: Vec::new(),
@@ -221,6 +227,7 @@ impl Trial {
         for (at, location, digest, png) in std::mem::take(&mut self.kept) {
             if let Some(fate) = second_look(self.store.as_ref(), &location, &digest, &png) {
                 self.report.pictures[at].fate = fate;
+                self.report.keeps = false;
             }
         }
     }
@@ -337,6 +344,7 @@ mod tests {
         let rate_limits = BTreeMap::new();
         let report = Report {
             pictures,
+            keeps: true,
             rate_limits,
         };
         let best = report.best()?;

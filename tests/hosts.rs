@@ -3,6 +3,7 @@
 mod net;
 
 use net::host::{Host, Manners};
+use net::proxy::{Does, Proxy};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Cursor;
@@ -29,7 +30,8 @@ fn uploader(folder: &Path, host: &Host, url: &str, error: &str) -> PathBuf {
         "DestinationType": "ImageUploader",
         "RequestMethod": "POST",
         "RequestURL": format!("http://{}/upload", host.address),
-        "Headers": {"authorization": "{inputbox:Token}", "referer": "http://mine.example"},
+        "Headers": {"authorization": "{inputbox:Token}", "referer": "http://mine.example",
+                    "user-agent": "mine/1.0"},
         "Body": "MultipartFormData",
         "Arguments": {"expires": "never"},
         "FileFormName": "file",
@@ -167,6 +169,85 @@ fn one_url_for_two_pictures_is_an_error_at_once() {
     assert!(report.pictures.len() < 3, "{report:?}");
 }
 
+/// Its URLs differ, so that only what is read back later shows that one file is behind all of them.
+#[test]
+fn a_host_that_keeps_only_the_last_picture_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::KeepsLast);
+    let file = uploader(folder.path(), &host, JSON, "");
+    for verify in [Verify::First, Verify::All] {
+        let config = Config {
+            verify,
+            ..config(folder.path())
+        };
+        let error = try_put(&file, &config).unwrap_err().to_string();
+        let is_told = error.contains("reading back: http") && error.contains("digest")
+            || verify == Verify::All && error.contains("with other pixels");
+        assert!(is_told, "{error}");
+    }
+    let report = probed(Manners::KeepsLast).unwrap();
+    let again = |fate: &&Fate| matches!(fate, Fate::Came(Comparison::Changed { what, .. }) if what.contains("and then something else"));
+    assert_eq!(came(&report).into_iter().filter(again).count(), 2);
+    // The last one came back twice, as will no other.
+    assert_eq!(came(&report)[2], &Fate::Came(Comparison::SameBytes));
+    assert_eq!(report.largest(), None);
+    let done = Command::new(env!("CARGO_BIN_EXE_sx-put"))
+        .args(["--probe", "-W80", "-H64", "--set", "Token=token", "--to"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let [said, error] = [done.stdout, done.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(!said.contains("use:"), "{said}");
+    let expected = "sx-put: error: not every picture came back a second time";
+    assert!(error.starts_with(expected), "{error}");
+    assert_eq!(done.status.code(), Some(1));
+}
+
+#[test]
+fn frames_are_not_spread_over_a_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Good);
+    let file = uploader(folder.path(), &host, JSON, "");
+    let other = folder.path().join("other");
+    let stores = [file.as_os_str(), other.as_os_str()];
+    let stores = stores.map(|name| store::open(name, &config(folder.path())).unwrap());
+    let options = put::Options {
+        parity: Some("1+1".parse().unwrap()),
+        spread: true,
+        ..put::Options::default()
+    };
+    let error = put(Cursor::new(frames().1), &stores, &options).unwrap_err();
+    let what = "--spread over an image host, expected stores that name pictures by digest";
+    assert_eq!(error.kind(), &Kind::Usage(what.into()));
+    assert!(host.seen.lock().unwrap().is_empty());
+}
+
+/// A hint is about the file of the host, and never about variables of S3.
+#[test]
+fn hints_of_hosts_name_no_variables_of_s3() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Good);
+    let proxy = Proxy::new(host.address);
+    let file = uploader(folder.path(), &host, JSON, "");
+    let text = fs::read_to_string(&file).unwrap();
+    let [own, other] = [host.address, proxy.address].map(|address| address.to_string());
+    fs::write(&file, text.replace(&own, &other)).unwrap();
+    let input = folder.path().join("frames");
+    fs::write(&input, frames().1).unwrap();
+    for status in [401, 403, 405, 507] {
+        proxy.does(move |_, _| Does::Answer(status, Vec::new(), b"AccessDenied".to_vec()));
+        let done = Command::new(env!("CARGO_BIN_EXE_sx-put"))
+            .args(["--set", "Token=token", "--to"])
+            .arg(&file)
+            .stdin(fs::File::open(&input).unwrap())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert!(said.contains(&format!("HTTP {status} ")), "{said}");
+        assert!(!said.contains("AWS_"), "{said}");
+    }
+}
+
 #[test]
 fn a_redirect_to_the_picture_itself() {
     let folder = tempfile::tempdir().unwrap();
@@ -197,10 +278,65 @@ fn a_picture_that_is_shown_late_is_waited_for() {
 
 #[test]
 fn headers_of_the_file_are_sent_to_read_back_too() {
+    for (name, value) in [
+        ("referer", "http://mine.example"),
+        ("user-agent", "mine/1.0"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::new(Manners::Needs(name, value));
+        let file = uploader(folder.path(), &host, JSON, "");
+        let key = try_put(&file, &config(folder.path())).unwrap();
+        // And by who gets, if told where they are; it need not know the token.
+        let without = get(&key, &mut Vec::new(), &get::Options::default()).unwrap_err();
+        assert!(
+            matches!(without.kind(), Kind::Refused { status: 403, .. }),
+            "{without}"
+        );
+        let lent = get::Options {
+            from: vec![file.clone().into_os_string()],
+            ..Default::default()
+        };
+        let mut back = Vec::new();
+        get(&key, &mut back, &lent).unwrap();
+        assert!(back == frames().1, "{name}");
+        let report = get::check(&key, get::Sample::All, &lent).unwrap();
+        assert_eq!(report.health(), get::Health::Whole);
+        assert_eq!(get::info(&key, &lent).unwrap().size, 3000);
+
+        let store = store::open(file.as_os_str(), &config(folder.path())).unwrap();
+        let lost = host.kept.lock().unwrap().len();
+        let repaired = get::repair_to(&key, &[store], &lent).unwrap();
+        assert_eq!(repaired.stored, 1, "the index alone");
+        assert_eq!(host.kept.lock().unwrap().len(), lost + 1);
+    }
+}
+
+/// What sx-put says of a host that has such manners.
+fn said_of(manners: Manners) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let host = Host::new(Manners::Referer);
+    let host = Host::new(manners);
     let file = uploader(folder.path(), &host, JSON, "");
-    try_put(&file, &config(folder.path())).unwrap();
+    let frames_file = folder.path().join("frames");
+    fs::write(&frames_file, frames().1).unwrap();
+    let done = Command::new(env!("CARGO_BIN_EXE_sx-put"))
+        .args(["--set", "Token=token", "--to"])
+        .arg(&file)
+        .stdin(fs::File::open(&frames_file).unwrap())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(done.status.success(), "{said}");
+    said.replace(file.to_str().unwrap(), "FILE")
+}
+
+#[test]
+fn a_host_that_needs_headers_to_read_is_named_at_the_end() {
+    let note = "sx-put: note: this host needs headers to read: fetch with sx-get --from FILE\n";
+    assert_eq!(
+        said_of(Manners::Needs("referer", "http://mine.example")),
+        note
+    );
+    assert_eq!(said_of(Manners::Good), "");
 }
 
 /// As many sturdy frames of noise of 64 x 64 pixels as 3000 bytes take.

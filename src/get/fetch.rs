@@ -39,6 +39,7 @@ type Place = (usize, Location);
 
 impl Finder {
     pub fn new(keys: &Keys, options: &Options) -> Result<Self> {
+        let lent = options.lent()?;
         let mut homes = Vec::new();
         for name in &options.from {
             let opened = store::open(name, &options.store)?;
@@ -56,7 +57,7 @@ impl Finder {
             if known.iter().all(|(other, _)| *other != id) {
                 known.push((id.clone(), homes.len()));
                 line.push(homes.len());
-                let store = store::at(&key.location, &options.store)?;
+                let store = store::at(&key.location, &lent)?;
                 homes.push(Home::new(store, names, id));
             }
         }

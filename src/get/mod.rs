@@ -204,7 +204,7 @@ pub fn info(source: impl Into<Source>, options: &Options) -> Result<Info> {
             (upload.filename, upload.size, frames)
         }
     };
-    let store = store::at(location, &options.store)?;
+    let store = store::at(location, &options.lent()?)?;
     let made = match store.made(location) {
         // A copy was read, or the one in another store.
         Err(e) if e.kind() == &Kind::NotFound => None,

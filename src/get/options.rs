@@ -1,7 +1,8 @@
 //! Options for getting.
 
+use crate::error::Result;
 use crate::pipeline;
-use crate::store::Config;
+use crate::store::{self, Config};
 use crate::wire::DEFAULT_LIMIT;
 use crate::wire::frame::Size;
 use crate::wire::parity::{Parity, TABLES};
@@ -16,7 +17,8 @@ pub struct Options {
     pub limit: usize,
     /// How to reach the stores.
     pub store: Config,
-    /// Stores to look in first, by the same names. Default: none.
+    /// Stores to look in first, by the same names. An image host lends the headers of its uploader
+    /// file to the URLs of its origin. Default: none.
     pub from: Vec<OsString>,
 }
 
@@ -32,6 +34,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// How to reach the stores of keys: image hosts in `from` lend their headers.
+    pub(super) fn lent(&self) -> Result<Config> {
+        store::lent(&self.from, &self.store)
+    }
+
     /// The size of all buffers in bytes, for frames of size `full`, however long the stream is: a
     /// PNG for each slot, pixels for each worker; PNG, pixels, text and entries of an index, and
     /// entries for each level of the tree above the first. For keys of storagex 1.0, also pixels

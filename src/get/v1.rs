@@ -39,7 +39,7 @@ impl Upload {
     }
 
     fn read(location: &Location, options: &Options) -> Result<Upload> {
-        let store = store::at(location, &options.store)?;
+        let store = store::at(location, &options.lent()?)?;
         let (mut png, mut pixels) = (Vec::new(), Vec::new());
         fetch(
             location,
@@ -106,7 +106,7 @@ pub(crate) fn walk(
     let frames = upload.pieces.len() as u64;
     let progress = &options.store.progress;
     progress.expecting().see(Some(upload.size));
-    let store = store::at(location, &options.store)?;
+    let store = store::at(location, &options.lent()?)?;
     let limit = options.limit;
     let mut pieces = upload.pieces.into_iter();
     let mut stream_crc = StreamCrc::default();

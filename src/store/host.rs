@@ -3,9 +3,10 @@
 
 use super::http::{Answer, Ask, Fault, Http};
 use super::sxcu::{self, Body, Links, Upload, Uploader};
-use super::{Config, Store};
+use super::{Config, Store, fetch_key};
 use crate::error::{Error, Kind, Result};
 use crate::key::{Digest, Key, Location, Name};
+use crate::wire::MAX_LIMIT;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -204,23 +205,22 @@ fn body(body: &Body, filename: &str, digest: &Digest, png: &[u8]) -> (String, Ve
 }
 
 impl Host {
-    /// The headers of the uploader file that are also needed to read from the same host: some hosts
-    /// check Referer or User-Agent.
+    /// The headers of the uploader file that are also needed to read from the same origin.
     fn headers_for(&self, url: &Url) -> Vec<(String, String)> {
-        let upload = Upload {
+        let origin = self.uploader.origin(&self.nothing());
+        match origin.is_ok_and(|own| own == url.origin()) {
+            true => self.uploader.headers_to_read(&self.nothing()),
+            false => Vec::new(),
+        }
+    }
+
+    /// An upload of nothing, which has the same URL and headers as any other.
+    fn nothing(&self) -> Upload<'_> {
+        Upload {
             filename: "",
             set: &self.config.set,
             random: &|_| 0,
-        };
-        let Ok(request) = self.uploader.request(&upload) else {
-            return Vec::new();
-        };
-        let is_same = Url::parse(&request.url).is_ok_and(|own| own.origin() == url.origin());
-        let of_body = |name: &str| name.to_ascii_lowercase().starts_with("content-");
-        let headers = request.headers.into_iter();
-        headers
-            .filter(|(name, _)| is_same && !of_body(name))
-            .collect()
+        }
     }
 }
 
@@ -257,14 +257,22 @@ impl Store for Host {
     }
 
     fn id(&self) -> Result<String> {
-        let upload = Upload {
-            filename: "",
-            set: &self.config.set,
-            random: &|_| 0,
-        };
-        let url = Url::parse(&self.uploader.request(&upload)?.url);
-        let bad = |_| Kind::Store("RequestURL that is no URL".into());
-        Ok(url.map_err(bad)?.origin().ascii_serialization())
+        let origin = self.uploader.origin(&self.nothing())?;
+        Ok(origin.ascii_serialization())
+    }
+
+    fn needs_headers(&self, key: &Key) -> bool {
+        if self.headers_for(&key.location.url()).is_empty() {
+            return false;
+        }
+        let mut config = self.config.clone();
+        config.retry.tries = 1;
+        let plain = super::at(&key.location, &config);
+        let read = plain.and_then(|plain| fetch_key(key, plain.as_ref(), MAX_LIMIT));
+        read.is_err_and(|e| match e.kind() {
+            Kind::Refused { status, .. } => (400..429).contains(status),
+            _ => e.is_loss(),
+        })
     }
 
     fn replace(&self, name: &Name, png: &[u8]) -> Result<Location> {

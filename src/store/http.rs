@@ -3,8 +3,9 @@
 //! A request is retried after a transient fault (a connection fault, a timeout, 408, 425, 429, 5xx,
 //! an answer that is cut short or corrupt). The client waits a random part of a pause that doubles
 //! from one try to the next (full jitter), or as long as `Retry-After` says. While a server
-//! throttles (429, 503), fewer requests are under way: half as many after each such answer, and one
-//! more after as many good answers as requests (additive increase, multiplicative decrease).
+//! throttles (429, 503, a refused connection), fewer requests are under way: half as many after each
+//! such answer, and one more after as many good answers as requests (additive increase,
+//! multiplicative decrease).
 //!
 //! Messages name locations, but never headers or request URLs, whose query may be a signature.
 
@@ -177,17 +178,18 @@ impl Fault {
         Fault { error, ..self }
     }
 
-    /// Of what came: transient if the transfer may have done it, lasting if the picture is so.
-    fn of_content(error: Error) -> Self {
-        let may_mend = matches!(
-            error.kind(),
+    /// Of what came: transient if the transfer may have done it, lasting if the picture is so, as
+    /// it is where the try before found the same.
+    fn of_content(error: Error, is_same: bool) -> Self {
+        let may_mend = match error.kind() {
+            Kind::Io(_) => true,
             Kind::CutShort(_)
-                | Kind::Checksum { .. }
-                | Kind::BadPicture(_)
-                | Kind::NotPicture("nothing")
-                | Kind::Digest { .. }
-                | Kind::Io(_)
-        );
+            | Kind::Checksum { .. }
+            | Kind::BadPicture(_)
+            | Kind::NotPicture("nothing")
+            | Kind::Digest { .. } => !is_same,
+            _ => false,
+        };
         Fault {
             transient: may_mend,
             ..Fault::lasting(error)
@@ -450,19 +452,30 @@ impl Http {
             .is_some_and(|until| *until > Instant::now())
     }
 
-    /// Passes the body of a good answer to a GET to `read`, anew for every try.
+    /// Passes the body of a good answer to a GET to `read`, anew for every try. A picture that is
+    /// wrong in the same way twice is so in the store, and no further try mends it.
     pub fn get<'a>(
         &self,
         ask: impl Fn() -> Ask<'a>,
         refused: impl Fn(&mut Answer) -> Fault,
         read: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
     ) -> Result<()> {
+        let mut before = None;
         self.retry(|| {
             let mut answer = self.exchange(&ask())?;
             if !answer.status.is_success() {
                 return Err(refused(&mut answer));
             }
-            read(&mut answer.body.as_reader()).map_err(Fault::of_content)
+            let mut body = Counted {
+                body: answer.body.as_reader(),
+                bytes: 0,
+            };
+            read(&mut body).map_err(|error| {
+                let wrong = (body.bytes, error.to_string());
+                let is_same = before.as_ref() == Some(&wrong);
+                before = Some(wrong);
+                Fault::of_content(error, is_same)
+            })
         })
     }
 
@@ -535,6 +548,20 @@ impl Http {
     }
 }
 
+/// A body, and how many bytes of it have been read.
+struct Counted<R> {
+    body: R,
+    bytes: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.body.read(to)?;
+        self.bytes += count as u64;
+        Ok(count)
+    }
+}
+
 /// Whether a header states a rate limit: the usual names, with or without `X-`, and those of the
 /// IETF draft.
 fn limits(name: &str) -> bool {
@@ -584,7 +611,10 @@ fn fault(error: ureq::Error) -> Fault {
             let refusal = cause.downcast().expect("internal error: a refusal");
             Fault::by_proxy(&refusal)
         }
-        ureq::Error::Io(cause) => Fault::transient(Error::io("connection failed", cause)),
+        ureq::Error::Io(cause) => Fault {
+            throttled: cause.kind() == std::io::ErrorKind::ConnectionRefused,
+            ..Fault::transient(Error::io("connection failed", cause))
+        },
         ureq::Error::Timeout(phase) => Fault::transient(
             Error::from(Kind::Io("connection failed")).because(format!("timeout: {phase}")),
         ),
@@ -684,6 +714,32 @@ mod tests {
         assert_eq!(past, Some(Duration::ZERO));
         assert_eq!(retry_after("soon", now), None);
         assert_eq!(retry_after("-1", now), None);
+    }
+
+    /// And the client doesn't wait longer for a store that is down: a refusal takes no time.
+    #[test]
+    fn a_refused_connection_throttles() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        drop(listener);
+        let mut config = Config::default();
+        config.retry.tries = 3;
+        config.retry.first = Duration::from_millis(1);
+        let http = Http::new(&config).unwrap();
+        let started = Instant::now();
+        let refused = http.retry(|| {
+            http.exchange(&Ask {
+                method: Method::GET,
+                url: Url::parse(&url).unwrap(),
+                headers: &[],
+                secret: None,
+                body: &[],
+            })
+        });
+        let error = refused.err().unwrap().to_string();
+        assert!(error.contains("after 3 tries"), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(1));
+        assert!(http.throttle.lock().limit < 1.1);
     }
 
     #[test]

@@ -38,8 +38,8 @@ pub use verified::{Verified, Verify};
 pub use web::Web;
 
 use crate::error::{Error, Kind, Result};
-use crate::key::{Digest, Location, Name};
-use std::ffi::OsStr;
+use crate::key::{Digest, Key, Location, Name};
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -162,6 +162,12 @@ pub trait Store: Send + Sync {
         Ok(true)
     }
 
+    /// Whether the picture with this key can be read only with headers of the uploader file of an
+    /// image host. Asks the host once without them, if the file has any.
+    fn needs_headers(&self, _key: &Key) -> bool {
+        false
+    }
+
     /// Calls the URL that deletes a picture of an image host; one that is gone already is deleted.
     ///
     /// # Errors
@@ -268,6 +274,24 @@ pub fn at(location: &Location, config: &Config) -> Result<Arc<dyn Store>> {
         "s3" => Arc::new(S3::new(location.bucket(), "", config)?),
         _ => Arc::new(Web::new(location.url(), config)?),
     })
+}
+
+/// These settings, where each image host among `names` reads the pictures of its origin: it has the
+/// headers of its uploader file.
+///
+/// # Errors
+///
+/// Those of [`open`].
+pub(crate) fn lent(names: &[OsString], config: &Config) -> Result<Config> {
+    let mut lent = config.clone();
+    for name in names {
+        let store = open(name, config)?;
+        if store.locate(&Digest::of(b"").into()).is_none() {
+            let origin = store.id().map_err(|e| store.named(e))?;
+            lent.own.push((format!("{origin}/"), store));
+        }
+    }
+    Ok(lent)
 }
 
 fn open_dir(path: &Path, config: &Config) -> Result<Arc<dyn Store>> {

@@ -2,7 +2,7 @@
 
 use super::{Comparison, Prunable, Store, compare};
 use crate::error::{Error, Kind, Result};
-use crate::key::{Digest, Location, Name};
+use crate::key::{Digest, Key, Location, Name};
 use crate::wire::MAX_LIMIT;
 use crate::wire::carrier::{self, container};
 use std::collections::HashMap;
@@ -231,6 +231,10 @@ impl Store for Verified {
 
     fn delete(&self, url: &str) -> Result<()> {
         self.store.delete(url).map_err(|e| self.store.named(e))
+    }
+
+    fn needs_headers(&self, key: &Key) -> bool {
+        self.store.needs_headers(key)
     }
 
     fn prunable(&self) -> Option<&dyn Prunable> {

@@ -50,14 +50,16 @@ pub enum Manners {
     Expired,
     /// Keeps all pictures under one URL.
     Overwrites,
+    /// Keeps the last picture only, under URLs that differ in their query.
+    KeepsLast,
     /// Answers with a redirect to the picture itself.
     ToPicture,
     /// Shows a picture only when it is asked for the third time.
     Late,
-    /// Gives pictures to those only who say where they come from.
-    Referer,
     /// Answers to a URL that deletes a picture with a page that has a button.
     Button,
+    /// Gives pictures only to requests that have this header with this value.
+    Needs(&'static str, &'static str),
     /// Takes so many milliseconds to say that it doesn't have a picture.
     SlowToMiss(u64),
 }
@@ -108,9 +110,7 @@ impl Host {
             };
             let answer = match head.split(' ').next() {
                 Some("POST") => self.take(&head, &body, manners),
-                _ if manners == Manners::Referer
-                    && header(&head, "referer") != Some("http://mine.example") =>
-                {
+                _ if matches!(manners, Manners::Needs(name, value) if header(&head, name) != Some(value)) => {
                     answer(403, "text/html", b"<html>", "")
                 }
                 _ => self.give(path, manners),
@@ -156,12 +156,17 @@ impl Host {
             let mut taken = self.taken.lock().unwrap();
             let path = match is_baidu {
                 true => format!("/image/pic/item/{taken}.jpg"),
-                false if manners == Manners::Overwrites => "/u/same.png".to_owned(),
+                false if matches!(manners, Manners::Overwrites | Manners::KeepsLast) => {
+                    "/u/same.png".to_owned()
+                }
                 false => format!("/u/{taken}.png"),
             };
             *taken += 1;
             kept.insert(path.clone(), picture.to_vec());
-            path
+            match manners {
+                Manners::KeepsLast => format!("{path}?{taken}"),
+                _ => path,
+            }
         };
         let url = format!("http://{}{path}", self.address);
         match manners {
@@ -205,6 +210,10 @@ impl Host {
             }
             return answer(200, "text/html", b"<html>Delete?", "");
         }
+        let path = match manners {
+            Manners::KeepsLast => path.split('?').next().unwrap_or(path),
+            _ => path,
+        };
         let picture = self.kept.lock().unwrap().get(path).cloned();
         let first = self.given.lock().unwrap().insert(path.to_owned());
         if manners == Manners::Late {

@@ -13,6 +13,8 @@ cmp_back
 sx-get --list key >keys
 [ "$(cut -f 2 keys | sort | uniq -c | tr -s ' \n' ' ')" = ' 1 copy 5 data 1 index 2 parity ' ] ||
     fail "listed: $(cat keys)"
+[ "$(sx-put --keys --parity 4+1 <frames | cut -f 2 | sort | uniq -c | tr -s ' \n' ' ')" = ' 5 data 2 parity ' ] ||
+    fail 'keys of data and parity'
 one() { path_of "$(grep "	$1\$" keys | sed -n "$2p")"; }
 
 # One of a group, an index, and the parity of the other group.

@@ -25,7 +25,7 @@ use percent_encoding::percent_decode_str;
 use std::collections::BTreeMap;
 use std::fmt;
 use syntax::Template;
-use url::Url;
+use url::{Origin, Url};
 
 /// An image host: a parsed uploader file.
 pub struct Uploader {
@@ -150,9 +150,27 @@ impl Uploader {
         Ok(Request {
             method: self.method.clone(),
             url: self.request_url(upload)?,
-            headers: self.headers(&scope)?,
+            headers: self.sendable(&self.headers, &scope)?,
             body,
         })
+    }
+
+    /// The origin of the URL that pictures are sent to.
+    pub(super) fn origin(&self, upload: &Upload) -> Result<Origin> {
+        let url = Url::parse(&self.request_url(upload)?);
+        let bad = |_| Kind::Store("RequestURL that is no URL".into());
+        Ok(url.map_err(bad)?.origin())
+    }
+
+    /// The headers that a request without a body has, too: some hosts check Referer or User-Agent
+    /// of whoever reads. Those that ask something the user hasn't answered are left out.
+    pub(super) fn headers_to_read(&self, upload: &Upload) -> Vec<(String, String)> {
+        let scope = self.scope(upload, None);
+        let each = self.headers.chunks(1);
+        let answered = each.filter_map(|header| self.sendable(header, &scope).ok());
+        let of_body = |name: &str| name.to_ascii_lowercase().starts_with("content-");
+        let headers = answered.flatten();
+        headers.filter(|(name, _)| !of_body(name)).collect()
     }
 
     /// Whether the body of an answer with status 2xx is needed to find the picture's URL: it may be
@@ -232,9 +250,13 @@ impl Uploader {
         Ok(url.into())
     }
 
-    /// The headers, except those that follow from the body.
-    fn headers(&self, scope: &Scope) -> Result<Vec<(String, String)>> {
-        let mut headers = texts("Headers", &self.headers, scope)?;
+    /// These headers, except those that follow from the body.
+    fn sendable(
+        &self,
+        headers: &[(String, Template)],
+        scope: &Scope,
+    ) -> Result<Vec<(String, String)>> {
+        let mut headers = texts("Headers", headers, scope)?;
         let is_ours = |name: &str| match name.to_ascii_lowercase().as_str() {
             "content-length" | "transfer-encoding" => true,
             "content-type" => self.file_field.is_some(),
