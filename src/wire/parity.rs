@@ -256,6 +256,9 @@ pub fn rebuild(
         shard
     };
     let mut made: Vec<Vec<u8>> = missing.iter().map(zeros).collect();
+    if made.is_empty() {
+        return Ok(Vec::new());
+    }
     match missing.len() <= FEW.min(there) {
         true => solve(data, recovery, &missing, &mut made),
         false => transform(data, recovery, &missing, &mut made), // an error if too few are there
