@@ -428,6 +428,19 @@ fn an_answer_that_is_cut_or_changed_is_asked_for_again() {
     survives(Does::Hang, |n, seen| seen.method == "GET" && n < 2);
 }
 
+/// No certificate is at fault where there is none.
+#[test]
+fn https_to_a_server_of_http_has_no_hint_about_certificates() {
+    let server = Bare::new(&[]);
+    let done = std::process::Command::new(env!("CARGO_BIN_EXE_sx-put"))
+        .args(["--probe", "--to", &format!("https://{}/", server.address)])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(said.starts_with("sx-put: error: "), "{said}");
+    assert!(!said.contains("SSL_CERT_FILE"), "{said}");
+}
+
 /// Wrong bytes that come twice are those that the store keeps; others may be the transfer's.
 #[test]
 fn a_picture_that_is_damaged_at_rest_is_asked_for_twice() {
@@ -720,21 +733,24 @@ fn damage_that_stays_is_an_error() {
     });
 }
 
-/// S3 gives an `ETag` for each upload; what gives none isn't S3.
+/// S3 gives an `ETag` for each upload; what gives none isn't S3, unless it has kept the picture.
 #[test]
 fn an_upload_without_an_etag_is_a_fault_of_s3() {
-    bare(&[Quirk::NoEtag], |store, server| {
-        let (digest, png) = picture(b"hello");
-        let done = store.put(&digest.into(), &png);
-        if store.locate(&digest.into()).unwrap().scheme() == "http" {
-            done.unwrap();
-            assert_eq!(server.count("PUT"), 1);
-            return;
-        }
-        let error = done.unwrap_err().to_string();
-        let what = "HTTP 201 without an ETag, expected that of an object";
-        assert!(error.contains(what), "{error}");
-    });
+    for (quirks, is_kept) in [(&[Quirk::ReadOnly(200)], false), (&[Quirk::NoEtag], true)] {
+        bare(quirks, |store, server| {
+            let (digest, png) = picture(b"hello");
+            let done = store.put(&digest.into(), &png);
+            assert_eq!(done.is_ok(), is_kept);
+            match done {
+                Ok(_) => assert_eq!(server.count("PUT"), 1),
+                Err(e) if store.locate(&digest.into()).unwrap().scheme() == "s3" => {
+                    let what = "without an ETag, expected that of an object";
+                    assert!(e.to_string().contains(what), "{e}");
+                }
+                Err(_) => {}
+            }
+        });
+    }
 }
 
 /// Without a checksum, only reading a picture back shows that its bytes are wrong.
