@@ -148,7 +148,9 @@ impl Shelves {
             if matches!(place.state, State::Good(_)) {
                 continue;
             }
-            let store = &self.0[&place.home];
+            let Some(store) = self.0.get(&place.home) else {
+                continue; // an index that refers to a URL, found in a store to look in first
+            };
             // Made anew: the fetched PNG may be a copy, or another PNG of the same pixels.
             let mut png = Vec::new();
             let size = container::size(&looked.fetched.png);
