@@ -993,6 +993,34 @@ fn a_certificate_that_is_wrong_is_refused_at_once() {
     }
 }
 
+/// Only who doesn't trust a certificate is helped by a file of trusted ones.
+#[test]
+fn a_hint_names_the_file_of_certificates_where_that_helps() {
+    let (digest, png) = picture(b"hello");
+    for (special, is_named, helps) in [
+        (Certificate::Authority, false, true),
+        (Certificate::Expired, true, false),
+        (Certificate::OtherName, true, false),
+    ] {
+        let server = TlsServer::new(special, &png);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("certificates.pem");
+        fs::write(&file, &server.pem).unwrap();
+        let port = server.address.port();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sx-get"));
+        command.arg(format!(
+            "https://localhost:{port}/picture.png#blake3={digest}"
+        ));
+        command.env_remove("SSL_CERT_FILE");
+        if is_named {
+            command.env("SSL_CERT_FILE", &file);
+        }
+        let said = String::from_utf8(command.output().unwrap().stderr).unwrap();
+        assert!(said.contains("certificate"), "{special:?}: {said}");
+        assert_eq!(said.contains("SSL_CERT_FILE"), helps, "{special:?}: {said}");
+    }
+}
+
 #[test]
 fn https_to_a_server_of_http_is_refused_at_once() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
