@@ -5,7 +5,7 @@ set -eu
 # shellcheck source=/dev/null
 . "${0%/*}/lib.sh"
 
-random 400000 stream
+random 200000 stream
 sx-encode -0 -W 32 -H 32 stream >frames
 sx-put --parity 4+2 <frames >key
 sx-get --list key | cut -f 1 | while read -r line; do path_of "$line"; done >all
@@ -27,7 +27,7 @@ while [ "$turn" -lt 200 ]; do
         0) ;;
         *) fail "turn $turn: status $status: $(cat said)" ;;
     esac
-    if [ $((turn % 4)) -eq 0 ]; then
+    if [ $((turn % 8)) -eq 0 ]; then
         sx-get key 2>said | cmp - frames || fail "turn $turn: $(cat said)"
     fi
     find data -name '.storagex-*' -delete
