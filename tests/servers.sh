@@ -693,7 +693,8 @@ copyparty_gets() {
 }
 
 # Read back are all, or the first, or none; but for none, the first and the last once more before the
-# root, and then the root; and the root at the end, whichever.
+# root, and then the root; and the root at the end, whichever, and once more without the headers of the
+# uploader file.
 copyparty_host_verify() {
     copyparty_uploader keyed
     random 5M stream
@@ -704,9 +705,9 @@ copyparty_host_verify() {
         sx-put --verify "$which" --to ./host.sxcu <frames >key
         gets=$(($(copyparty_gets) - before))
         case $which in
-            all) expected=$((pictures + 4)) ;;
-            first) expected=5 ;;
-            none) expected=1 ;;
+            all) expected=$((pictures + 5)) ;;
+            first) expected=6 ;;
+            none) expected=2 ;;
         esac
         [ "$gets" = "$expected" ] || fail "$which: $gets read back, expected $expected of $pictures"
         comes_back
