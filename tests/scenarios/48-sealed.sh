@@ -72,9 +72,9 @@ cat secret >pipe &
 sx-decode --secret pipe frames | cmp - stream
 refuses 2 'a secret itself, expected the path' sx-encode --secret "$(tail -n 1 secret)" stream >got
 it_said -q "$(tail -n 1 secret | cut -c 12-40)" && fail 'a secret in a message'
-tr 'QP' 'qP' <secret >mixed
+sed '/^SX-SECRET-1/s/.$/x/' secret >mixed
 chmod 600 mixed
-refuses 1 'mixed: (a secret with a typing error|no secret)' sx-encode --secret mixed stream >got
+refuses 1 'mixed: a secret with a typing error' sx-encode --secret mixed stream >got
 : >empty
 chmod 600 empty
 refuses 1 'empty: no secret, expected one' sx-encode --secret empty stream >got
