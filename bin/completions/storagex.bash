@@ -5,7 +5,7 @@ _storagex() {
     local names=${XDG_STATE_HOME:-$HOME/.local/state}/storagex
     local commands='backup restore list check repair prune keys secret upload download info'
     case $command in
-        restore) options='--at' ;;
+        restore) options='--at -f --force' ;;
         check) options='--all --sample' ;;
         repair) options='--all' ;;
         prune) options='--keep-last --keep-daily --keep-weekly --keep-monthly --grace -n --dry-run' ;;

@@ -11,7 +11,7 @@ function __storagex_wants_name
         case list check repair prune keys
             return 0
         case backup restore
-            set -l operands (string match -v -- '--at*' $words[3..])
+            set -l operands (string match -v -r -- '^(--at.*|-f|--force)$' $words[3..])
             contains -- --at $words; and set -e operands[1]
             test (count $operands) -eq 0
         case '*'
@@ -43,4 +43,4 @@ complete -c storagex -n '__fish_seen_subcommand_from prune' -l keep-monthly -x -
 complete -c storagex -n '__fish_seen_subcommand_from prune' -l grace -x -d 'Days before a picture is removed'
 complete -c storagex -n '__fish_seen_subcommand_from prune' -s n -l dry-run -d 'Change nothing'
 complete -c storagex -n '__fish_seen_subcommand_from upload' -l to -r -d 'The store'
-complete -c storagex -n '__fish_seen_subcommand_from download' -s f -l force -d 'Replace an existing file'
+complete -c storagex -n '__fish_seen_subcommand_from download restore' -s f -l force -d 'Replace files that exist'

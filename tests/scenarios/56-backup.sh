@@ -139,3 +139,20 @@ storagex check safe >said
 [ "$(grep -c '^result: everything is there' said)" -eq 2 ] || fail "$(cat said)"
 find safe -name '*.png' -exec rm {} +
 ! storagex repair safe >said 2>&1 || fail "$(cat said)"
+
+# Files that exist are replaced only on request.
+mkdir precious keep
+echo old >precious/file
+storagex backup precious precious
+cd keep
+mkdir precious
+echo mine >precious/file
+for paths in '' precious/file; do
+    status=0
+    storagex restore precious ${paths:+"$paths"} 2>said || status=$?
+    [ "$status" -eq 1 ] || fail "status $status: $(cat said)"
+    grep -qx 'storagex: error: tar could not write all files' said || fail "$(cat said)"
+done
+grep -qx mine precious/file
+storagex restore -f precious
+grep -qx old precious/file

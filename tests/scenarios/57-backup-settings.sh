@@ -71,6 +71,16 @@ for name in '' -x .x a/b '../x' 'a b'; do
 done
 refuses 2 'without a folder or a command' storagex backup docs
 refuses 2 'without a name' storagex restore
+refuses 1 './Docments: no folder and no command' storagex backup docs -- ./Docments
+
+# Where an interrupted backup went to another store, the next one doesn't mind.
+echo "store = $PWD/disk1" >config/storagex/disk.conf
+! storagex backup disk sh -c 'cat /bin/sh; exit 3' 2>/dev/null || fail 'a backup of a failed command'
+[ -n "$(find state/storagex/disk -name 'journal*')" ] || fail 'no journal'
+echo "store = $PWD/disk2" >config/storagex/disk.conf
+storagex backup disk echo moved
+storagex restore disk | grep -qx moved
+[ -z "$(find state/storagex/disk -name 'journal*')" ] || fail 'a journal is left'
 
 # A second run of a name waits for the first.
 mkfifo go

@@ -107,6 +107,24 @@ grep -A 4 -x "$PWD/r:" said | grep -q '^fossils: [1-9]' || fail "$(cat said)"
 mv away p
 rm -r state/storagex/folder state/storagex/outer state/storagex/inner state/storagex/both state/storagex/moved
 
-# A prune that would keep nothing at all is refused before anything is removed.
-rm -r state/storagex/docs
-refuses 1 'no backup would be kept' storagex prune --keep-daily 0 --keep-last 0 old
+# A store that was moved keeps the pictures of the backups from before, and brings them back.
+echo "store = $PWD/here" >config/storagex/mv.conf
+storagex backup mv echo before
+mv here there
+echo "store = $PWD/there" >config/storagex/mv.conf
+sleep 1
+storagex backup mv echo after
+before=$(find there -name '*.png' | wc -l)
+for run in 1 2; do
+    storagex prune --keep-last 9 --grace 0 mv >said 2>&1 && fail "$run: the old place is gone: $(cat said)"
+    sleep 1
+done
+[ "$(find there -name '*.png' | grep -vc fossils)" -eq "$before" ] || fail "$(find there)"
+storagex restore --at "$(storagex list mv | head -n 1 | cut -f 2)" mv | grep -qx before
+storagex restore mv | grep -qx after
+rm -r state/storagex/mv there
+
+# A rule keeps at least one backup.
+for rule in last daily weekly monthly; do
+    refuses 2 "--keep-$rule 0, expected a number from 1" storagex prune --keep-$rule 0 old
+done
