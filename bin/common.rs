@@ -135,6 +135,7 @@ fn writes_pictures(mut arguments: impl Iterator<Item = OsString>) -> bool {
         "--new-secret",
         "--list",
         "--info",
+        "--filename",
         "--check",
         "--repair",
     ];
@@ -224,6 +225,7 @@ fn hint(kind: &Kind) -> Option<String> {
         Kind::Store(_) => {
             "--to or SX_STORE names the store; write a folder here as ./NAME".into()
         }
+        Kind::NoMember { top, .. } => format!("the paths in it begin with '{top}'"),
         Kind::Usage(_) => format!("{PROGRAM} --help shows the options"),
         Kind::Terminal("stdin") => format!("see {PROGRAM} --help, or man {PROGRAM}"),
         Kind::Terminal(_) => "redirect it with > FILE, or | sx-put".into(),

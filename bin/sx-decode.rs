@@ -5,10 +5,13 @@ mod common;
 use clap::Parser;
 use common::help::Help;
 use common::live::{self, Verb};
+use std::ffi::OsString;
 use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use storagex::decode::{Listed, Options};
+use storagex::members::Members;
 use storagex::wire::Carrier;
 use storagex::wire::carrier::sturdy::Corrections;
 use storagex::wire::frame::{Codec, FrameKind, Place};
@@ -50,6 +53,10 @@ struct Args {
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true, conflicts_with_all = ["list", "salvage"])]
     range: Option<ByteRange>,
 
+    /// Read a list of `tar -R`, and print the bytes of the archive that hold these members, as ranges
+    #[arg(long, value_name = "PATH", num_args = 1.., allow_hyphen_values = true, conflicts_with_all = ["list", "salvage", "test", "range"])]
+    locate: Vec<OsString>,
+
     /// Write to this file instead of stdout; it appears only when it is complete
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -71,7 +78,7 @@ struct Args {
 const HELP: Help = Help {
     first: &["output", "test", "list", "sort", "jobs"],
     groups: &[
-        ("Instead of bytes", &["test", "list", "json"]),
+        ("Instead of bytes", &["test", "list", "json", "locate"]),
         ("Frames without an index", &["sort", "salvage", "map"]),
         (
             "Running",
@@ -125,6 +132,16 @@ fn run(args: Args) -> Result<()> {
             true => output(&mut std::io::sink()),
             false => common::to(args.output.as_deref(), common::stdout, output),
         };
+    }
+    if !args.locate.is_empty() {
+        let mut members = Members::of(args.locate.iter().map(|path| path.as_bytes()));
+        decode(input, &mut members, &options)?;
+        let ranges = members.finish()?;
+        return common::to(args.output.as_deref(), common::stdout, |output| {
+            ranges
+                .iter()
+                .try_for_each(|range| common::write(output, &format!("{range}\n")))
+        });
     }
     if args.test {
         return decode(input, &mut std::io::sink(), &options).map(drop);

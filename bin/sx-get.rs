@@ -30,6 +30,10 @@ struct Args {
     #[arg(long, group = "instead")]
     info: bool,
 
+    /// Print the last component of the name, and nothing else; an error if no file can have it
+    #[arg(long, group = "instead")]
+    filename: bool,
+
     /// Fetch every picture, check its digest, and report what each store still has
     #[arg(long, group = "instead")]
     check: bool,
@@ -88,7 +92,7 @@ const HELP: Help = Help {
     groups: &[
         (
             "Instead of frames",
-            &["list", "info", "check", "sample", "json"],
+            &["list", "info", "filename", "check", "sample", "json"],
         ),
         ("Lost pictures", &["repair", "to", "salvage", "map"]),
         ("Running", &["range", "from", "jobs", "max-frame"]),
@@ -135,7 +139,7 @@ fn run(args: Args) -> Result<ExitCode> {
         store: common::store_config(args.jobs, &progress),
         from: args.from.clone(),
     };
-    let is_text = args.list || args.info || args.check || args.repair;
+    let is_text = args.list || args.info || args.filename || args.check || args.repair;
     let mut output = match is_text {
         true => common::stdout()?,
         false => common::stdout_pictures()?,
@@ -143,6 +147,14 @@ fn run(args: Args) -> Result<ExitCode> {
     let keys = keys::read(&args.keys)?;
     if args.map.is_some() && keys.len() > 1 {
         return Err(Kind::Usage("--map of several streams, expected one key".into()).into());
+    }
+    if args.filename {
+        let [key] = &keys[..] else {
+            return Err(Kind::Usage("--filename of several keys, expected one".into()).into());
+        };
+        let info = get::info(key, &options)?;
+        common::write(&mut output, &format!("{}\n", info.file_name()?))?;
+        return Ok(ExitCode::SUCCESS);
     }
     live::start(verb(&args), &progress);
     if args.check {

@@ -105,6 +105,10 @@ pub enum Kind {
     NotPositioned,
     /// Two different frames for the same offset.
     Conflict(u64),
+    /// The index has a filename that no file can have here.
+    NoFileName(String),
+    /// A line that isn't of a list of the members of a tar archive.
+    NotMembers(String),
     /// An index that violates storagex(5).
     Index(String),
     /// Too many frames of a group are lost to rebuild one.
@@ -154,6 +158,13 @@ pub enum Kind {
         range: String,
         /// Bytes of the stream.
         size: u64,
+    },
+    /// An archive has no member of this name.
+    NoMember {
+        /// What was asked for.
+        path: String,
+        /// The folder that all names of the archive begin with.
+        top: String,
     },
     /// The command line is wrong in another way.
     Usage(String),
@@ -360,6 +371,7 @@ impl Kind {
             | Kind::Store(_)
             | Kind::Name(_)
             | Kind::Range { .. }
+            | Kind::NoMember { .. }
             | Kind::Usage(_)
             | Kind::Journal(_)
             | Kind::Terminal(_) => Blame::Caller,
@@ -505,6 +517,19 @@ impl fmt::Display for Kind {
             | Kind::Altered(what) => write!(f, "{what}"),
             Kind::Range { range, size } => {
                 write!(f, "range {range}, expected one within {size} bytes")
+            }
+            Kind::NoMember { path, .. } => write!(f, "no '{path}' in the archive"),
+            Kind::NotMembers(line) => {
+                write!(
+                    f,
+                    "'{line}', expected 'block NUMBER: NAME', in ascending order"
+                )
+            }
+            Kind::NoFileName(name) => {
+                write!(
+                    f,
+                    "the index has the name '{name}', expected one for a file"
+                )
             }
             Kind::Terminal(stream) => {
                 write!(

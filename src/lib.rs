@@ -48,6 +48,7 @@
 //! |---|---|---|
 //! | upload or download a file in one call | [`Storage`] | `storagex upload`, `storagex download` |
 //! | decode a part of a stream | [`get::get_range`], [`decode::decode_range`] | `--range` |
+//! | find members of a tar archive in it | [`members::Members`] | `sx-decode --locate` |
 //! | see what a key stands for | [`get::info`], [`get::list`] | `sx-get --info`, `--list` |
 //! | check what is left in the stores | [`get::check`] | `sx-get --check` |
 //! | store again what was lost | [`get::repair`], [`get::repair_to`] | `sx-get --repair` |
@@ -76,6 +77,7 @@ pub mod hostile;
 pub mod index;
 pub mod input;
 pub mod key;
+pub mod members;
 pub mod output;
 mod pipeline;
 pub mod probe;

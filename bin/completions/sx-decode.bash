@@ -23,7 +23,7 @@ _sx__decode() {
 
     case "${cmd}" in
         sx__decode)
-            opts="-t -l -o -j -q -v -h -V --test --list --json --sort --salvage --map --range --output --jobs --secret --max-frame --quiet --verbose --log-json --help --version"
+            opts="-t -l -o -j -q -v -h -V --test --list --json --sort --salvage --map --range --locate --output --jobs --secret --max-frame --quiet --verbose --log-json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -34,6 +34,10 @@ _sx__decode() {
                     return 0
                     ;;
                 --range)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --locate)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,5 +1,6 @@
 complete -c sx-decode -l map -d 'With --salvage: write a GNU ddrescue map of the missing bytes to this file' -r -F
 complete -c sx-decode -l range -d 'Write these bytes alone: OFFSET:LENGTH, OFFSET: to the end, or -LENGTH at the end' -r
+complete -c sx-decode -l locate -d 'Read a list of `tar -R`, and print the bytes of the archive that hold these members, as ranges' -r
 complete -c sx-decode -s o -l output -d 'Write to this file instead of stdout; it appears only when it is complete' -r -F
 complete -c sx-decode -s j -l jobs -d 'Threads that decompress [default: all cores]' -r
 complete -c sx-decode -l secret -d 'Seal or open frames with the secret in this file [default: `SX_SECRET`]' -r -F

@@ -7,6 +7,7 @@ complete -c sx-get -s j -l jobs -d 'Frames to fetch at once' -r
 complete -c sx-get -l max-frame -d 'Largest frame to make or accept, in MiB of pixels (1 to 1024)' -r
 complete -c sx-get -l list -d 'Print the key and kind of every frame and index; fetch only indexes'
 complete -c sx-get -l info -d 'Print name, size, frames, store and time'
+complete -c sx-get -l filename -d 'Print the last component of the name, and nothing else; an error if no file can have it'
 complete -c sx-get -l check -d 'Fetch every picture, check its digest, and report what each store still has'
 complete -c sx-get -l json -d 'With --info or --check: print a JSON object for each line of keys'
 complete -c sx-get -l repair -d 'Store missing and damaged pictures again, and print the line of keys that is valid now'

@@ -21,7 +21,7 @@ pub use range::get_range;
 pub use repair::{Repaired, repair, repair_to};
 pub use salvage::{Salvaged, salvage};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, shown};
 use crate::index::{self, Found, Piece, Role};
 use crate::key::{Key, Keys, Name, Source};
 use crate::pipeline;
@@ -168,6 +168,23 @@ pub struct Info {
     pub store: String,
     /// When the index was put, if the store knows.
     pub made: Option<SystemTime>,
+}
+
+impl Info {
+    /// The last component of the name, for a file in the current folder. The name is somebody else's
+    /// text: nothing but a plain name is taken of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::NoFileName`] if it is empty, `.` or `..`, or has a control character.
+    pub fn file_name(&self) -> Result<&str> {
+        let name = self.name.rsplit('/').next().unwrap_or_default();
+        match name {
+            "" | "." | ".." => Err(Kind::NoFileName(shown(name)).into()),
+            _ if name.contains(char::is_control) => Err(Kind::NoFileName(shown(name)).into()),
+            _ => Ok(name),
+        }
+    }
 }
 
 /// Describes what a key stands for, from its root index alone.
