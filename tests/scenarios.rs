@@ -74,6 +74,7 @@ scenarios! {
     s62_at_home: "62-at-home",
     s63_completions: "63-completions",
     s64_progress_of_all_verbs: "64-progress-of-all-verbs",
+    s66_comments_and_keys_in_place: "66-comments-and-keys-in-place",
     s47_range_of_sealed_frames: "47-range-of-sealed-frames",
     s48_sealed: "48-sealed",
     s49_content_defined: "49-content-defined",
