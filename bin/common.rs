@@ -476,7 +476,16 @@ pub fn write(output: &mut (impl Write + ?Sized), text: &str) -> Result<()> {
 
 /// Writes the line of a key; it is an error if nobody takes it.
 pub fn write_key(output: &mut (impl Write + ?Sized), line: &str) -> Result<()> {
-    write(output, &format!("{line}\n")).map_err(|e| match e.kind() {
+    write_commented_key(output, "", line)
+}
+
+/// Writes the line of a key, with whole lines of comments before it.
+pub fn write_commented_key(
+    output: &mut (impl Write + ?Sized),
+    comments: &str,
+    line: &str,
+) -> Result<()> {
+    write(output, &format!("{comments}{line}\n")).map_err(|e| match e.kind() {
         Kind::ClosedPipe => Kind::KeyNotTaken(line.to_owned()).into(),
         _ => e,
     })

@@ -1,10 +1,15 @@
 //! Keys as arguments, and in files.
 
+// Each program uses its part of this file.
+#![allow(dead_code)]
+
+use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
-use std::path::Path;
-use storagex::{Error, Kind, Result, Source, input};
+use std::path::{Path, PathBuf};
+use storagex::output::Output;
+use storagex::{Error, Keys, Kind, Result, Source, input};
 
 /// The keys that the arguments give: all of them are read before the first one is used.
 pub fn read(arguments: &[OsString]) -> Result<Vec<Source>> {
@@ -16,13 +21,135 @@ pub fn read(arguments: &[OsString]) -> Result<Vec<Source>> {
         match argument.to_str() {
             Some("-") => keys.extend(parse("stdin", super::common::stdin()?)?),
             Some(key) if is_key(key) => keys.push(before_tab(key).parse()?),
-            _ => {
-                let path = Path::new(argument);
-                keys.extend(parse(&path.display().to_string(), input::open(path)?)?);
+            _ => keys.extend(read_file(Path::new(argument))?),
+        }
+    }
+    Ok(keys)
+}
+
+/// As [`read`], and an argument may be a folder: all files of keys below it. Passes over the files in
+/// `except`, whose paths are canonical.
+pub fn read_below(arguments: &[OsString], mut except: BTreeSet<PathBuf>) -> Result<Vec<Source>> {
+    let mut keys = Vec::new();
+    for argument in arguments {
+        let path = Path::new(argument);
+        let is_path = !argument
+            .to_str()
+            .is_some_and(|text| text == "-" || is_key(text));
+        let is_folder = is_path && path.is_dir();
+        for path in if is_folder {
+            files(path)?
+        } else {
+            vec![path.to_owned()]
+        } {
+            if !is_path {
+                keys.extend(read(std::slice::from_ref(argument))?);
+            } else if except.insert(canonical(&path)) {
+                keys.extend(read_file(&path)?);
             }
         }
     }
     Ok(keys)
+}
+
+/// The keys in files, each once, with its file.
+pub fn in_files(arguments: &[OsString]) -> Result<Vec<(PathBuf, Source)>> {
+    if arguments.is_empty() {
+        return Err(Kind::Usage("--in-place without a file of keys".into()).into());
+    }
+    let mut all: Vec<(PathBuf, Source)> = Vec::new();
+    for argument in arguments {
+        if let Some(text) = argument
+            .to_str()
+            .filter(|text| *text == "-" || is_key(text))
+        {
+            let text = if text == "-" { "stdin" } else { "a key" };
+            return Err(
+                Kind::Usage(format!("--in-place with {text}, expected files of keys")).into(),
+            );
+        }
+        let path = PathBuf::from(argument);
+        for key in read_file(&path)? {
+            if !all.contains(&(path.clone(), key.clone())) {
+                all.push((path.clone(), key));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Puts new keys in the place of old ones in a file, if they differ; all else in it stays.
+pub fn replace(path: &Path, old: &Source, new: &Keys) -> Result<()> {
+    let after = new.to_string();
+    if old.to_string() == after {
+        return Ok(());
+    }
+    rewrite(path, |line| {
+        let key = before_tab(line.trim_ascii());
+        let is_old = !key.starts_with('#') && key.parse().is_ok_and(|key: Source| key == *old);
+        is_old.then(|| line.replacen(key, &after, 1))
+    })
+}
+
+/// Writes a file anew, with other lines where `change` gives some.
+fn rewrite(path: &Path, change: impl Fn(&str) -> Option<String>) -> Result<()> {
+    let text = fs::read_to_string(path).map_err(|e| Error::io("cannot read", e))?;
+    let mut output = Output::new(path)?;
+    let mut changed = false;
+    for line in text.split_inclusive('\n') {
+        let other = change(line);
+        changed |= other.is_some();
+        super::common::write(&mut output, other.as_deref().unwrap_or(line))?;
+    }
+    if !changed {
+        let what = "no line with these keys any more, expected the one that was read";
+        return Err(Kind::Key(what.into()).into());
+    }
+    output.replace()
+}
+
+/// The keys in a file.
+fn read_file(path: &Path) -> Result<Vec<Source>> {
+    parse(&path.display().to_string(), input::open(path)?)
+}
+
+/// All files of keys below a folder: `*.key` and `*.files`. There must be one: a folder without any may
+/// be where a disk should be mounted.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    let mut seen = BTreeSet::new();
+    while let Some(folder) = folders.pop() {
+        if !seen.insert(canonical(&folder)) {
+            continue; // a link has led here
+        }
+        let unreadable = |e| Error::io("cannot read", e).at(folder.display());
+        for entry in fs::read_dir(&folder).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            let name = path.as_os_str().as_encoded_bytes();
+            let has_keys = name.ends_with(b".key") || name.ends_with(b".files");
+            match fs::metadata(&path) {
+                Ok(kind) if kind.is_dir() => folders.push(path),
+                Ok(_) if has_keys => found.push(path),
+                Ok(_) => {}
+                Err(e) if e.kind() == ErrorKind::NotFound && !has_keys => {} // a link to nothing
+                Err(e) => return Err(Error::io("cannot read", e).at(path.display())),
+            }
+        }
+    }
+    found.sort();
+    match found.is_empty() {
+        true => {
+            let what = "no key, expected files *.key or *.files below it";
+            Err(Error::from(Kind::Key(what.into())).at(folder.display()))
+        }
+        false => Ok(found),
+    }
+}
+
+/// The path of a file without links, as far as that can be told.
+pub fn canonical(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Whether an argument is a key, or is meant to be one, rather than a file: by its scheme (RFC 3986,

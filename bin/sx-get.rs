@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use storagex::get::{Health, Info, Options, Sample};
+use storagex::get::{Health, Info, Options, Repaired, Sample};
 use storagex::{ByteRange, Kind, Progress, Result, Source, counted, get, store};
 
 /// Fetch the frames of a backup.
@@ -49,6 +49,10 @@ struct Args {
     /// Store missing and damaged pictures again, and print the line of keys that is valid now
     #[arg(long, group = "instead")]
     repair: bool,
+
+    /// With --repair: where the line of keys changes, replace it in the file, and print nothing
+    #[arg(short, long, requires = "repair")]
+    in_place: bool,
 
     /// With --repair: bring the stream into this store, with its own index; can be given several
     /// times
@@ -94,7 +98,10 @@ const HELP: Help = Help {
             "Instead of frames",
             &["list", "info", "filename", "check", "sample", "json"],
         ),
-        ("Lost pictures", &["repair", "to", "salvage", "map"]),
+        (
+            "Lost pictures",
+            &["repair", "in-place", "to", "salvage", "map"],
+        ),
         ("Running", &["range", "from", "jobs", "max-frame"]),
         ("Messages", &["quiet", "verbose", "log-json"]),
     ],
@@ -144,6 +151,14 @@ fn run(args: Args) -> Result<ExitCode> {
         true => common::stdout()?,
         false => common::stdout_pictures()?,
     };
+    if args.in_place {
+        let files = keys::in_files(&args.keys)?;
+        live::start(verb(&args), &progress);
+        return each(&files, |(file, key)| {
+            let repaired = repair_in(file, key, &args.to, &options, &mut output);
+            repaired.map_err(|e| e.at(file.display()))
+        });
+    }
     let keys = keys::read(&args.keys)?;
     if args.map.is_some() && keys.len() > 1 {
         return Err(Kind::Usage("--map of several streams, expected one key".into()).into());
@@ -188,7 +203,7 @@ fn run(args: Args) -> Result<ExitCode> {
 }
 
 /// Calls `work` for each key, also after an error; gives the worst exit status.
-fn each(keys: &[Source], mut work: impl FnMut(&Source) -> Result<Health>) -> Result<ExitCode> {
+fn each<T>(keys: &[T], mut work: impl FnMut(&T) -> Result<Health>) -> Result<ExitCode> {
     let mut worst = 0;
     for key in keys {
         let status = match work(key) {
@@ -243,17 +258,47 @@ fn check(key: &Source, args: &Args, options: &Options, output: &mut File) -> Res
 
 /// Prints the line that is valid now, and fails if it doesn't restore everything.
 fn repair(key: &Source, to: &[OsString], options: &Options, output: &mut File) -> Result<Health> {
+    let repaired = store_again(key, to, options)?;
+    note_stored(&repaired, "");
+    common::write_key(output, &repaired.keys.to_string())?;
+    whole(key, &repaired)
+}
+
+/// Puts the line that is valid now in the place of the old one, and fails if it doesn't restore
+/// everything. A line that can't be put there is printed.
+fn repair_in(
+    file: &Path,
+    key: &Source,
+    to: &[OsString],
+    options: &Options,
+    output: &mut File,
+) -> Result<Health> {
+    let repaired = store_again(key, to, options)?;
+    note_stored(&repaired, &format!("{}: ", file.display()));
+    if let Err(e) = keys::replace(file, key, &repaired.keys) {
+        common::write_key(output, &repaired.keys.to_string())?;
+        return Err(e);
+    }
+    whole(key, &repaired)
+}
+
+fn store_again(key: &Source, to: &[OsString], options: &Options) -> Result<Repaired> {
     let stores = to.iter().map(|name| store::open(name, &options.store));
     let stores = stores.collect::<Result<Vec<_>>>()?;
-    let repaired = match stores.is_empty() {
-        true => get::repair(key, options)?,
-        false => get::repair_to(key, &stores, options)?,
-    };
+    match stores.is_empty() {
+        true => get::repair(key, options),
+        false => get::repair_to(key, &stores, options),
+    }
+}
+
+fn note_stored(repaired: &Repaired, place: &str) {
     if repaired.stored > 0 {
         let pictures = counted(repaired.stored, "picture");
-        common::note(&format!("{pictures} stored again"));
+        common::note(&format!("{place}{pictures} stored again"));
     }
-    common::write_key(output, &repaired.keys.to_string())?;
+}
+
+fn whole(key: &Source, repaired: &Repaired) -> Result<Health> {
     match repaired.report.error() {
         Some(error) => Err(error.at(key.location())),
         None => Ok(Health::Whole),

@@ -2,6 +2,7 @@
 
 mod common;
 mod keys;
+mod prune;
 
 use clap::Parser;
 use common::help::Help;
@@ -10,23 +11,22 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 use storagex::probe::{Fate, Picture, Report, probe};
-use storagex::put::{Done, Options, Sources, prune};
+use storagex::put::{Done, Options, Sources};
 use storagex::store::Comparison;
 use storagex::store::{Config, Store, Verify};
 use storagex::wire::Carrier;
 use storagex::wire::carrier::sturdy::Corrections;
 use storagex::wire::frame::Size;
 use storagex::wire::parity::Parity;
-use storagex::{Keys, Kind, Progress, Result, Source, counted, put, store};
+use storagex::{Keys, Kind, Progress, Result, Source, put, store};
 
 /// Store frames and print the key that restores them.
 #[derive(Parser)]
 #[command(name = common::PROGRAM, version)]
 struct Args {
-    /// With --prune: the keys of all that is to be kept, or files of keys, one a line; - for stdin
-    #[arg(value_name = "KEY|FILE")]
+    /// With --prune: keys to keep, files of keys, or folders with files *.key and *.files; - for stdin
+    #[arg(value_name = "KEY|FILE|FOLDER")]
     keep: Vec<OsString>,
 
     #[arg(long, value_name = "STORE", help = TO_HELP)]
@@ -67,6 +67,10 @@ struct Args {
     )]
     name: OsString,
 
+    /// Write comments before the key: the stores, and how much was stored
+    #[arg(long, conflicts_with_all = ["keys", "prune", "probe"])]
+    comment: bool,
+
     /// Print the key of each frame, one a line, and make no index
     #[arg(long, conflicts_with = "name")]
     keys: bool,
@@ -96,18 +100,8 @@ struct Args {
     #[arg(long, value_name = "FILE")]
     deletions: Option<PathBuf>,
 
-    /// Set the pictures in the store aside that none of these keys reaches, and remove those that an
-    /// earlier run has set aside; reads no frames
-    #[arg(long, conflicts_with_all = ["keys", "name", "verify", "reuse", "resume", "parity", "probe"])]
-    prune: bool,
-
-    /// With --prune: change nothing, and tell what would become of the pictures
-    #[arg(long, requires = "prune")]
-    dry_run: bool,
-
-    /// With --prune: how long pictures stay set aside, at least
-    #[arg(long, value_name = "DAYS", requires = "prune", default_value_t = 7.0, value_parser = days)]
-    grace: f64,
+    #[command(flatten)]
+    pruning: prune::Pruning,
 
     /// Try the store with pictures of growing size, plain and sturdy, and report what comes back; reads no frames
     #[arg(long, conflicts_with_all = ["keys", "name", "verify", "reuse", "resume"])]
@@ -148,9 +142,23 @@ const HELP: Help = Help {
         ),
         (
             "The key and the index",
-            &["output", "name", "keys", "parity", "width", "height"],
+            &[
+                "output", "comment", "name", "keys", "parity", "width", "height",
+            ],
         ),
-        ("Pruning", &["prune", "grace", "dry-run"]),
+        (
+            "Pruning",
+            &[
+                "prune",
+                "grace",
+                "dry-run",
+                "forget",
+                "keep-last",
+                "keep-daily",
+                "keep-weekly",
+                "keep-monthly",
+            ],
+        ),
         ("Running", &["jobs", "max-frame"]),
         ("Messages", &["quiet", "verbose", "size", "log-json"]),
     ],
@@ -158,7 +166,7 @@ const HELP: Help = Help {
   sx-encode disk.img | sx-put --to s3://bucket/a   store a file in a bucket of S3
   sx-encode a | sx-put --parity 20+2 --to ./p      any 2 of 22 pictures may be lost
   sx-encode a | sx-put --to s3://bucket --to ./p   a copy in each of two stores
-  sx-put --prune --to ./p keys/*.key               free the room of what no key needs
+  sx-put --prune keys                              free the room of what no key needs
   sx-put --probe --to my-host.sxcu                 what an image host makes of pictures",
 };
 
@@ -192,7 +200,7 @@ fn known(args: &Args) -> Result<Option<Sources>> {
     }
     let keys = match &args.reuse[..] {
         [] => Vec::new(),
-        reuse => keys_of(reuse, "--reuse")?,
+        reuse => keys_of(keys::read(reuse)?, "--reuse")?,
     };
     Ok(Some(Sources {
         keys,
@@ -203,60 +211,9 @@ fn known(args: &Args) -> Result<Option<Sources>> {
     }))
 }
 
-fn days(text: &str) -> std::result::Result<f64, String> {
-    match text.parse() {
-        Ok(days) if (0.0..=36500.0).contains(&days) => Ok(days),
-        _ => Err("expected a number of days, 0 to 36500".into()),
-    }
-}
-
-/// Prunes a store, and prints what has become of its pictures.
-fn prune_store(args: &Args, names: &[OsString], config: &Config) -> Result<()> {
-    let [name] = names else {
-        return Err(Kind::Usage("--prune of several stores, expected one".into()).into());
-    };
-    let started = SystemTime::now(); // before any key is read
-    if args.keep.is_empty() {
-        return Err(Kind::Usage("--prune without a key, expected all to be kept".into()).into());
-    }
-    let config = Config {
-        deletions: None, // which is read, and not added to
-        ..config.clone()
-    };
-    let store = store::open(name, &config)?;
-    let keys = keys_of(&args.keep, "--prune")?;
-    let options = prune::Options {
-        started,
-        grace: Duration::from_secs_f64(args.grace * 86400.0),
-        dry_run: args.dry_run,
-        jobs: args.jobs,
-        limit: args.limit.bytes(),
-        folder: std::env::temp_dir(),
-        ..prune::Options::default()
-    };
-    let pruned = match &args.deletions {
-        Some(file) => put::prune_deletions(file, &store, &keys, &options)?,
-        None => prune::prune(&store, &keys, &options)?,
-    };
-    let lines = [
-        ("kept", pruned.kept),
-        ("revived", pruned.revived),
-        ("fossils", pruned.fossils),
-        ("removed", pruned.removed),
-    ];
-    let line = |(what, tally): (&str, prune::Tally)| {
-        let (pictures, bytes) = (counted(tally.pictures, "picture"), tally.bytes);
-        format!("{what}: {pictures}, {bytes} bytes\n")
-    };
-    common::to(args.output.as_deref(), common::stdout, |output| {
-        common::write(output, &lines.map(line).concat())
-    })
-}
-
-/// The keys that arguments give, none of them of storagex 1.0.
-fn keys_of(arguments: &[OsString], option: &str) -> Result<Vec<Keys>> {
-    let keys = keys::read(arguments)?.into_iter();
-    let keys = keys.map(|source| match source {
+/// The keys that an option is given, none of them of storagex 1.0.
+fn keys_of(keys: Vec<Source>, option: &str) -> Result<Vec<Keys>> {
+    let keys = keys.into_iter().map(|source| match source {
         Source::Key(keys) => Ok(keys),
         Source::V1(_) => {
             let what = format!("{option} with a key of storagex 1.0, which proves nothing");
@@ -270,7 +227,7 @@ fn main() -> ExitCode {
     common::main(std::env::args_os(), &HELP, run)
 }
 
-fn run(args: Args) -> Result<()> {
+fn run(args: Args) -> Result<ExitCode> {
     live::show(args.show);
     let progress = Progress::default();
     progress.expect(args.size.unwrap_or_default());
@@ -295,13 +252,13 @@ fn run(args: Args) -> Result<()> {
         deletions: args.deletions.clone(),
         ..common::store_config(args.jobs, &progress)
     };
+    if args.pruning.prune {
+        return prune::run(&args, &config);
+    }
     let names = match &args.to[..] {
         [] => vec![common::default_store()?],
         names => names.to_vec(),
     };
-    if args.prune {
-        return prune_store(&args, &names, &config);
-    }
     if let Some(argument) = args.keep.first() {
         let what = argument.display();
         let what = format!("unexpected argument '{what}', expected frames on stdin, or --prune");
@@ -316,7 +273,7 @@ fn run(args: Args) -> Result<()> {
         common::to(args.output.as_deref(), common::stdout, |output| {
             common::write(output, &show(&report))
         })?;
-        return usable(&report);
+        return usable(&report).map(|()| ExitCode::SUCCESS);
     }
     let stores = names.iter().map(|name| store::open(name, &config));
     let stores = stores.collect::<Result<Vec<_>>>()?;
@@ -333,10 +290,26 @@ fn run(args: Args) -> Result<()> {
             let store = names[*at].display();
             common::note(&format!("no copy in store {store}: {error}"));
         }
-        common::write_key(output, &done.keys.to_string())?;
+        let comments = if args.comment {
+            comments(&names)
+        } else {
+            String::new()
+        };
+        common::write_commented_key(output, &comments, &done.keys.to_string())?;
         note_headers(&names, &stores, &done);
         Ok(())
-    })
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a file of keys says of a key: the stores as they were named, and what -v prints.
+fn comments(names: &[OsString]) -> String {
+    let stores = names
+        .iter()
+        .map(|name| format!("store: {}", name.display()));
+    let lines = stores.chain([live::summary()]);
+    let lines = lines.map(|line| format!("# {}\n", plain(&line)));
+    lines.collect()
 }
 
 /// Says which image hosts can't be read with the key alone.

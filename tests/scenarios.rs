@@ -75,6 +75,7 @@ scenarios! {
     s63_completions: "63-completions",
     s64_progress_of_all_verbs: "64-progress-of-all-verbs",
     s65_single_files_of_a_tar: "65-single-files-of-a-tar",
+    s66_comments_and_keys_in_place: "66-comments-and-keys-in-place",
     s47_range_of_sealed_frames: "47-range-of-sealed-frames",
     s48_sealed: "48-sealed",
     s49_content_defined: "49-content-defined",

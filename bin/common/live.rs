@@ -65,6 +65,8 @@ struct Live {
     verb: Verb,
     progress: Progress,
     started: Instant,
+    /// What -v says at the end, once that is known.
+    summary: OnceLock<String>,
     bar: ProgressBar,
 }
 
@@ -85,6 +87,7 @@ pub fn start(verb: Verb, progress: &Progress) {
         verb,
         progress: progress.clone(),
         started: Instant::now(),
+        summary: OnceLock::new(),
         bar: ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()),
     });
     // Without threads for it there is nothing to see, which is no reason to fail.
@@ -104,6 +107,12 @@ pub fn finish() {
     } else if live.show.verbose {
         write_line(&format!("{PROGRAM}: {}", live.summary()));
     }
+}
+
+/// What -v says at the end, now that everything is done.
+pub fn summary() -> String {
+    let live = LIVE.get().expect("internal error: no verb has begun");
+    live.summary().to_owned()
 }
 
 /// Writes a line to stderr, whatever control characters a name has in it; if that fails, there is
@@ -256,8 +265,12 @@ impl Live {
         progress_line(&now, &format!("{seconds:.1} s, {}/s", bytes(speed)))
     }
 
-    /// What `-v` says at the end.
-    fn summary(&self) -> String {
+    /// What `-v` says at the end: the same whenever it is asked for.
+    fn summary(&self) -> &str {
+        self.summary.get_or_init(|| self.done())
+    }
+
+    fn done(&self) -> String {
         let (now, seconds) = (self.progress.now(), self.started.elapsed().as_secs_f64());
         let done = self.verb.done;
         let size = bytes(precise(now.bytes));

@@ -11,6 +11,7 @@ complete -c sx-get -l filename -d 'Print the last component of the name, and not
 complete -c sx-get -l check -d 'Fetch every picture, check its digest, and report what each store still has'
 complete -c sx-get -l json -d 'With --info or --check: print a JSON object for each line of keys'
 complete -c sx-get -l repair -d 'Store missing and damaged pictures again, and print the line of keys that is valid now'
+complete -c sx-get -s i -l in-place -d 'With --repair: where the line of keys changes, replace it in the file, and print nothing'
 complete -c sx-get -l salvage -d 'Write what is left, with zeros in place of lost data'
 complete -c sx-get -s q -l quiet -d 'Show neither progress nor notes, but errors only'
 complete -c sx-get -s v -l verbose -d 'Say at the end how much was done, and how long it took'

@@ -23,7 +23,7 @@ _sx__put() {
 
     case "${cmd}" in
         sx__put)
-            opts="-o -j -W -H -q -v -h -V --to --parity --spread --min-copies --reuse --resume --output --name --keys --jobs --width --height --set --verify --deletions --prune --dry-run --grace --probe --json --size --max-frame --quiet --verbose --log-json --help --version"
+            opts="-o -j -W -H -q -v -h -V --to --parity --spread --min-copies --reuse --resume --output --name --comment --keys --jobs --width --height --set --verify --deletions --prune --dry-run --grace --forget --keep-last --keep-daily --keep-weekly --keep-monthly --probe --json --size --max-frame --quiet --verbose --log-json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -98,6 +98,26 @@ _sx__put() {
                     return 0
                     ;;
                 --grace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --forget)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep-last)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep-daily)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep-weekly)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep-monthly)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

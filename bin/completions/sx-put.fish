@@ -12,11 +12,17 @@ complete -c sx-put -l set -d 'Answer to a question in an image host\'s file; can
 complete -c sx-put -l verify -d 'Which pictures to read back and compare: all, first, none, or a share such as 5%' -r
 complete -c sx-put -l deletions -d 'Append the URLs that delete pictures of an image host to this file; with --prune, call them; they are secrets' -r -F
 complete -c sx-put -l grace -d 'With --prune: how long pictures stay set aside, at least' -r
+complete -c sx-put -l forget -d 'With --prune: of the backups in this folder, files DATE.key, remove those that no rule keeps; may be given more than once' -r -F
+complete -c sx-put -l keep-last -d 'With --forget: keep the N newest backups' -r
+complete -c sx-put -l keep-daily -d 'With --forget: keep the newest backup of each of the last N days that have one' -r
+complete -c sx-put -l keep-weekly -d 'With --forget: likewise of weeks' -r
+complete -c sx-put -l keep-monthly -d 'With --forget: likewise of months' -r
 complete -c sx-put -l size -d 'Bytes of the stream, for the time that is left: 1200000000, 1.2G or 1200M' -r
 complete -c sx-put -l max-frame -d 'Largest frame to make or accept, in MiB of pixels (1 to 1024)' -r
 complete -c sx-put -l spread -d 'Distribute the frames of each group over the stores, so that any one store may be lost'
+complete -c sx-put -l comment -d 'Write comments before the key: the stores, and how much was stored'
 complete -c sx-put -l keys -d 'Print the key of each frame, one a line, and make no index'
-complete -c sx-put -l prune -d 'Set the pictures in the store aside that none of these keys reaches, and remove those that an earlier run has set aside; reads no frames'
+complete -c sx-put -l prune -d 'Set the pictures aside that none of these keys reaches, and remove those that an earlier run has set aside, in every store that they name, or in the one of --to; reads no frames'
 complete -c sx-put -l dry-run -d 'With --prune: change nothing, and tell what would become of the pictures'
 complete -c sx-put -l probe -d 'Try the store with pictures of growing size, plain and sturdy, and report what comes back; reads no frames'
 complete -c sx-put -l json -d 'With --probe: print a JSON object'

@@ -2,9 +2,11 @@
 
 mod copies;
 mod deletions;
+pub mod forget;
 mod journal;
 mod known;
 mod parity;
+pub mod places;
 pub mod prune;
 mod reach;
 mod settle;

@@ -155,6 +155,26 @@ fn read(shelves: &dyn Prunable) -> Result<Record> {
     }
 }
 
+/// What tells whether a store has a root of a line, wherever in it.
+pub(super) fn finder(
+    store: &Arc<dyn Store>,
+    options: &Options,
+) -> Result<impl FnMut(&Keys) -> Result<bool> + use<>> {
+    let record = read(prunable(store.as_ref())?)?;
+    let mut read = anywhere(store, &record, options.limit);
+    let store = Arc::clone(store);
+    Ok(move |keys: &Keys| {
+        for (root, _) in reach::roots(store.as_ref(), keys) {
+            match read(&root) {
+                Ok(_) => return Ok(true),
+                Err(e) if e.kind() == &Kind::NotFound => {}
+                Err(e) => return Err(reach::of_key(e, keys)),
+            }
+        }
+        Ok(false)
+    })
+}
+
 /// The names of all that the keys reach in this store.
 fn reach_all(
     store: &Arc<dyn Store>,

@@ -1,0 +1,294 @@
+//! What sx-put --prune keeps, forgets and prunes.
+
+use super::{common, keys, keys_of};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use storagex::put::forget::{Moment, Rules};
+use storagex::put::places::places;
+use storagex::put::prune::{Options, Pruned, Tally, prune};
+use storagex::put::prune_deletions;
+use storagex::store::{self, Config, Store};
+use storagex::{Error, Keys, Kind, Result, counted};
+
+/// The options of --prune.
+#[derive(clap::Args)]
+pub struct Pruning {
+    /// Set the pictures aside that none of these keys reaches, and remove those that an earlier run has
+    /// set aside, in every store that they name, or in the one of --to; reads no frames
+    #[arg(long, conflicts_with_all = ["keys", "name", "verify", "reuse", "resume", "parity", "probe"])]
+    pub prune: bool,
+
+    /// With --prune: change nothing, and tell what would become of the pictures
+    #[arg(long, requires = "prune")]
+    dry_run: bool,
+
+    /// With --prune: how long pictures stay set aside, at least
+    #[arg(long, value_name = "DAYS", requires = "prune", default_value_t = 7.0, value_parser = days)]
+    grace: f64,
+
+    /// With --prune: of the backups in this folder, files DATE.key, remove those that no rule keeps;
+    /// may be given more than once
+    #[arg(long, value_name = "FOLDER", requires_all = ["prune", "rules"])]
+    forget: Vec<PathBuf>,
+
+    #[command(flatten)]
+    rules: RuleArgs,
+}
+
+/// Which backups --forget keeps.
+#[derive(clap::Args)]
+#[group(id = "rules", multiple = true)]
+struct RuleArgs {
+    /// With --forget: keep the N newest backups
+    #[arg(long = "keep-last", value_name = "N", requires = "forget", value_parser = clap::value_parser!(u32).range(1..))]
+    last: Option<u32>,
+
+    /// With --forget: keep the newest backup of each of the last N days that have one
+    #[arg(long = "keep-daily", value_name = "N", requires = "forget", value_parser = clap::value_parser!(u32).range(1..))]
+    daily: Option<u32>,
+
+    /// With --forget: likewise of weeks
+    #[arg(long = "keep-weekly", value_name = "N", requires = "forget", value_parser = clap::value_parser!(u32).range(1..))]
+    weekly: Option<u32>,
+
+    /// With --forget: likewise of months
+    #[arg(long = "keep-monthly", value_name = "N", requires = "forget", value_parser = clap::value_parser!(u32).range(1..))]
+    monthly: Option<u32>,
+}
+
+impl RuleArgs {
+    fn rules(&self) -> Rules {
+        Rules {
+            last: self.last.unwrap_or_default(),
+            daily: self.daily.unwrap_or_default(),
+            weekly: self.weekly.unwrap_or_default(),
+            monthly: self.monthly.unwrap_or_default(),
+        }
+    }
+}
+
+fn days(text: &str) -> std::result::Result<f64, String> {
+    match text.parse() {
+        Ok(days) if (0.0..=36500.0).contains(&days) => Ok(days),
+        _ => Err("expected a number of days, 0 to 36500".into()),
+    }
+}
+
+/// Forgets backups, and prunes the store, or every store that a key names. All keys are read before
+/// anything is changed.
+pub fn run(args: &super::Args, config: &Config) -> Result<ExitCode> {
+    let started = SystemTime::now(); // before any key is read
+    let of_prune = &args.pruning;
+    if args.keep.is_empty() && of_prune.forget.is_empty() {
+        return Err(Kind::Usage("--prune without a key, expected all to be kept".into()).into());
+    }
+    let options = Options {
+        started,
+        grace: Duration::from_secs_f64(of_prune.grace * 86400.0),
+        dry_run: of_prune.dry_run,
+        jobs: args.jobs,
+        limit: args.limit.bytes(),
+        folder: std::env::temp_dir(),
+        ..Options::default()
+    };
+    let config = Config {
+        deletions: None, // which is read, and not added to
+        ..config.clone()
+    };
+    let store = one_store(args, &config)?;
+    let forgotten = forgotten(of_prune)?;
+    let sets = Sets::read(&args.keep, &of_prune.forget, &forgotten)?;
+    common::to(args.output.as_deref(), common::stdout, |output| {
+        forget(&forgotten, options.dry_run, output)?;
+        let Some(store) = store else {
+            return prune_all(&sets, &config, &options, output);
+        };
+        let pruned = match &args.deletions {
+            Some(file) => prune_deletions(file, &store, &sets.kept, &options)?,
+            None => prune(&store, &sets.kept, &options)?,
+        };
+        common::write(output, &report(&pruned, options.dry_run))?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// The only store to prune, if there is one: that of --to, or an image host.
+fn one_store(args: &super::Args, config: &Config) -> Result<Option<Arc<dyn Store>>> {
+    let name = match (&args.to[..], &args.deletions) {
+        ([], None) => return Ok(None),
+        ([], Some(_)) => common::default_store()?,
+        ([name], _) => name.clone(),
+        _ => return Err(Kind::Usage("--prune of several stores, expected one".into()).into()),
+    };
+    store::open(&name, config).map(Some)
+}
+
+/// Lines of keys.
+struct Sets {
+    kept: Vec<Keys>,
+    /// Of backups that are forgotten.
+    old: Vec<Keys>,
+}
+
+impl Sets {
+    /// Reads the keys of all that is given, and of what is left in the folders of backups.
+    fn read(given: &[OsString], folders: &[PathBuf], forgotten: &[Backup]) -> Result<Self> {
+        let old: Vec<&PathBuf> = forgotten.iter().flat_map(|backup| &backup.files).collect();
+        let except = old.iter().map(|file| keys::canonical(file)).collect();
+        let old: Vec<OsString> = old.into_iter().map(|file| file.clone().into()).collect();
+        let folders = folders.iter().map(|folder| folder.clone().into());
+        let given: Vec<OsString> = given.iter().cloned().chain(folders).collect();
+        Ok(Sets {
+            kept: keys_of(keys::read_below(&given, except)?, "--prune")?,
+            old: keys_of(keys::read_below(&old, BTreeSet::new())?, "--forget")?,
+        })
+    }
+}
+
+/// A backup that no rule keeps.
+struct Backup {
+    /// The last part of the path of its folder.
+    folder: String,
+    made: Moment,
+    /// In the order in which they are removed: a backup is there for as long as its key.
+    files: Vec<PathBuf>,
+}
+
+/// The backups in all folders that no rule keeps, newest first.
+fn forgotten(args: &Pruning) -> Result<Vec<Backup>> {
+    let mut forgotten = Vec::new();
+    for folder in &args.forget {
+        let path = keys::canonical(folder);
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        for made in args.rules.rules().forgotten(&backups(folder)?) {
+            let catalogue = path.join(format!("{made}.files"));
+            let mut files = vec![path.join(format!("{made}.key"))];
+            if catalogue.symlink_metadata().is_ok() {
+                files.insert(0, catalogue);
+            }
+            forgotten.push(Backup {
+                folder: name.display().to_string(),
+                made,
+                files,
+            });
+        }
+    }
+    Ok(forgotten)
+}
+
+/// When the backups in a folder were made, by the names of the files of their keys.
+fn backups(folder: &Path) -> Result<Vec<Moment>> {
+    let unreadable = |e| Error::io("cannot read", e).at(folder.display());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name();
+        let stem = name.to_str().and_then(|name| name.strip_suffix(".key"));
+        found.extend(stem.and_then(Moment::parse));
+    }
+    match found.is_empty() {
+        true => {
+            let what = "no backup would be kept, expected files such as 2026-11-24T03:30:00Z.key";
+            Err(Error::from(Kind::Key(what.into())).at(folder.display()))
+        }
+        false => Ok(found),
+    }
+}
+
+/// Removes the keys of backups: before the first of their pictures, so that every backup with a key
+/// can be restored.
+fn forget(backups: &[Backup], dry_run: bool, output: &mut dyn Write) -> Result<()> {
+    let would = if dry_run { "would be " } else { "" };
+    for Backup {
+        folder,
+        made,
+        files,
+    } in backups
+    {
+        let folder = shown(folder);
+        common::write(output, &format!("{folder} {made}: {would}forgotten\n"))?;
+        if dry_run {
+            continue;
+        }
+        for file in files {
+            match fs::remove_file(file) {
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                done => done.map_err(|e| Error::io("cannot remove", e).at(file.display()))?,
+            }
+        }
+    }
+    let folders: BTreeSet<_> = backups
+        .iter()
+        .filter_map(|backup| backup.files[0].parent())
+        .collect();
+    for folder in folders.into_iter().filter(|_| !dry_run) {
+        // Some file systems can't sync folders.
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
+    Ok(())
+}
+
+/// Prunes every store that a key names, also after an error; gives the worst exit status.
+fn prune_all(
+    sets: &Sets,
+    config: &Config,
+    options: &Options,
+    output: &mut dyn Write,
+) -> Result<ExitCode> {
+    let mut worst = 0;
+    let places = places(sets.kept.iter().chain(&sets.old));
+    if places.is_empty() && sets.old.is_empty() {
+        let what = "no key of a store that can be pruned, expected --deletions for an image host";
+        return Err(Kind::Usage(what.into()).into());
+    }
+    for place in &places {
+        let name = shown(&place.name.display().to_string());
+        let pruned = store::open(&place.name, config).and_then(|store| {
+            let kept = place.kept(&store, &sets.kept, options)?;
+            match kept.is_empty() {
+                true => Ok(None),
+                false => prune(&store, &kept, options).map(Some),
+            }
+        });
+        match pruned {
+            Ok(Some(pruned)) => {
+                let report = report(&pruned, options.dry_run);
+                common::write(output, &format!("{name}:\n{report}"))?;
+            }
+            Ok(None) => common::note(&format!(
+                "no backup is left in {name}: you can remove it as a whole"
+            )),
+            Err(e) => {
+                common::write(output, &format!("{name}:\n"))?;
+                worst = worst.max(common::complain(&e));
+            }
+        }
+    }
+    Ok(ExitCode::from(worst))
+}
+
+/// What has become of the pictures, or would have.
+fn report(pruned: &Pruned, dry_run: bool) -> String {
+    let would = if dry_run { "would be " } else { "" };
+    let line = |would: &str, what: &str, tally: Tally| {
+        let (pictures, bytes) = (counted(tally.pictures, "picture"), tally.bytes);
+        format!("{would}{what}: {pictures}, {bytes} bytes\n")
+    };
+    [
+        line("", "kept", pruned.kept),
+        line(would, "revived", pruned.revived),
+        line(would, "fossils", pruned.fossils),
+        line(would, "removed", pruned.removed),
+    ]
+    .concat()
+}
+
+/// A name without control characters.
+fn shown(name: &str) -> String {
+    name.chars().flat_map(common::escape).collect()
+}
