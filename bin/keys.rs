@@ -78,6 +78,27 @@ pub fn in_files(arguments: &[OsString]) -> Result<Vec<(PathBuf, Source)>> {
     Ok(all)
 }
 
+/// The stores that comments in a file of keys name, as `sx-put --comment` writes them, if one of them is
+/// an image host.
+pub fn stores_with_a_host(path: &Path) -> Result<Vec<OsString>> {
+    let text = fs::read_to_string(path).map_err(|e| Error::io("cannot read", e))?;
+    let stores = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# store: "));
+    let stores: Vec<&str> = stores.collect();
+    let has_host = stores.iter().any(|store| is_host(store));
+    let stores = stores.into_iter().filter(|_| has_host);
+    Ok(stores.map(OsString::from).collect())
+}
+
+/// Whether the name of a store is that of an image host.
+pub fn is_host(store: &str) -> bool {
+    store.starts_with("host:")
+        || Path::new(store)
+            .extension()
+            .is_some_and(|end| end == "sxcu")
+}
+
 /// Puts new keys in the place of old ones in a file, if they differ; all else in it stays.
 pub fn replace(path: &Path, old: &Source, new: &Keys) -> Result<()> {
     let after = new.to_string();
@@ -115,7 +136,7 @@ fn read_file(path: &Path) -> Result<Vec<Source>> {
 
 /// All files of keys below a folder: `*.key` and `*.files`. There must be one: a folder without any may
 /// be where a disk should be mounted.
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     let mut seen = BTreeSet::new();

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use storagex::put::forget::{Moment, Rules};
-use storagex::put::places::places;
+use storagex::put::places::{Place, places};
 use storagex::put::prune::{Options, Pruned, Tally, prune};
 use storagex::put::prune_deletions;
 use storagex::store::{self, Config, Store};
@@ -104,10 +104,24 @@ pub fn run(args: &super::Args, config: &Config) -> Result<ExitCode> {
     let store = one_store(args, &config)?;
     let forgotten = forgotten(of_prune)?;
     let sets = Sets::read(&args.keep, &of_prune.forget, &forgotten)?;
+    let hosts = match store {
+        None => hosts(&of_prune.forget, &forgotten)?,
+        Some(_) => Vec::new(),
+    };
+    let all = sets.naming.iter().chain(&sets.old);
+    let places = places(all);
+    if store.is_none() && places.is_empty() && hosts.is_empty() {
+        let what = "no key of a store that can be pruned, expected --deletions for an image host";
+        return Err(Kind::Usage(what.into()).into());
+    }
     common::to(args.output.as_deref(), common::stdout, |output| {
         forget(&forgotten, options.dry_run, output)?;
         let Some(store) = store else {
-            return prune_all(&sets, &config, &options, output);
+            let mut worst = prune_all(&places, &sets.kept, &config, &options, output)?;
+            for host in hosts {
+                worst = worst.max(host.prune(&config, &options, output)?);
+            }
+            return Ok(ExitCode::from(worst));
         };
         let pruned = match &args.deletions {
             Some(file) => prune_deletions(file, &store, &sets.kept, &options)?,
@@ -132,6 +146,8 @@ fn one_store(args: &super::Args, config: &Config) -> Result<Option<Arc<dyn Store
 /// Lines of keys.
 struct Sets {
     kept: Vec<Keys>,
+    /// Of these, those that name the stores to prune: in the folders of backups, if there are any.
+    naming: Vec<Keys>,
     /// Of backups that are forgotten.
     old: Vec<Keys>,
 }
@@ -140,12 +156,14 @@ impl Sets {
     /// Reads the keys of all that is given, and of what is left in the folders of backups.
     fn read(given: &[OsString], folders: &[PathBuf], forgotten: &[Backup]) -> Result<Self> {
         let old: Vec<&PathBuf> = forgotten.iter().flat_map(|backup| &backup.files).collect();
-        let except = old.iter().map(|file| keys::canonical(file)).collect();
+        let except: BTreeSet<_> = old.iter().map(|file| keys::canonical(file)).collect();
         let old: Vec<OsString> = old.into_iter().map(|file| file.clone().into()).collect();
-        let folders = folders.iter().map(|folder| folder.clone().into());
-        let given: Vec<OsString> = given.iter().cloned().chain(folders).collect();
+        let folders: Vec<OsString> = folders.iter().map(|folder| folder.clone().into()).collect();
+        let all = [given, &folders].concat();
+        let naming = if folders.is_empty() { &all } else { &folders };
         Ok(Sets {
-            kept: keys_of(keys::read_below(&given, except)?, "--prune")?,
+            kept: keys_of(keys::read_below(&all, except.clone())?, "--prune")?,
+            naming: keys_of(keys::read_below(naming, except)?, "--prune")?,
             old: keys_of(keys::read_below(&old, BTreeSet::new())?, "--forget")?,
         })
     }
@@ -233,23 +251,83 @@ fn forget(backups: &[Backup], dry_run: bool, output: &mut dyn Write) -> Result<(
     Ok(())
 }
 
+/// An image host, whose pictures go by the URLs that delete them.
+struct Host {
+    /// The folder of backups, and in it the file of URLs.
+    folder: PathBuf,
+    deletions: PathBuf,
+    /// Its name in the newest file of keys that names one.
+    name: Option<OsString>,
+    kept: Vec<Keys>,
+}
+
+/// The image hosts of folders of backups: those with a file `deletions`. Which files of keys are of the
+/// host, their comments say.
+fn hosts(folders: &[PathBuf], forgotten: &[Backup]) -> Result<Vec<Host>> {
+    let gone = forgotten.iter().flat_map(|backup| &backup.files);
+    let gone: BTreeSet<_> = gone.map(|file| keys::canonical(file)).collect();
+    let mut hosts = Vec::new();
+    for folder in folders {
+        let deletions = folder.join("deletions");
+        if !fs::metadata(&deletions).is_ok_and(|file| file.len() > 0) {
+            continue;
+        }
+        let mut host = Host {
+            folder: folder.clone(),
+            deletions,
+            name: None,
+            kept: Vec::new(),
+        };
+        for file in keys::files(folder)? {
+            let stores = keys::stores_with_a_host(&file).map_err(|e| e.at(file.display()))?;
+            let name = stores
+                .into_iter()
+                .find(|store| store.to_str().is_some_and(keys::is_host));
+            if name.is_some() && !gone.contains(&keys::canonical(&file)) {
+                host.name = name;
+                host.kept
+                    .extend(keys_of(keys::read(&[file.into()])?, "--prune")?);
+            }
+        }
+        hosts.push(host);
+    }
+    Ok(hosts)
+}
+
+impl Host {
+    fn prune(&self, config: &Config, options: &Options, output: &mut dyn Write) -> Result<u8> {
+        let deletions = &self.deletions;
+        let Some(name) = &self.name else {
+            let (folder, file) = (self.folder.display(), deletions.display());
+            common::note(&format!(
+                "no backup of {folder} is left on its image host: {file} has the URLs that delete its pictures"
+            ));
+            return Ok(0);
+        };
+        let shown = shown(&name.display().to_string());
+        common::write(output, &format!("{shown}:\n"))?;
+        let pruned = store::open(name, config)
+            .and_then(|store| prune_deletions(deletions, &store, &self.kept, options));
+        match pruned {
+            Ok(pruned) => common::write(output, &report(&pruned, options.dry_run)).map(|()| 0),
+            Err(e) => Ok(common::complain(&e)),
+        }
+    }
+}
+
 /// Prunes every store that a key names, also after an error; gives the worst exit status.
 fn prune_all(
-    sets: &Sets,
+    places: &[Place],
+    kept: &[Keys],
     config: &Config,
     options: &Options,
     output: &mut dyn Write,
-) -> Result<ExitCode> {
+) -> Result<u8> {
     let mut worst = 0;
-    let places = places(sets.kept.iter().chain(&sets.old));
-    if places.is_empty() && sets.old.is_empty() {
-        let what = "no key of a store that can be pruned, expected --deletions for an image host";
-        return Err(Kind::Usage(what.into()).into());
-    }
-    for place in &places {
+    for place in places {
         let name = shown(&place.name.display().to_string());
         let pruned = store::open(&place.name, config).and_then(|store| {
-            let kept = place.kept(&store, &sets.kept, options)?;
+            let kept = place.kept(&store, kept, options)?;
             match kept.is_empty() {
                 true => Ok(None),
                 false => prune(&store, &kept, options).map(Some),
@@ -269,7 +347,7 @@ fn prune_all(
             }
         }
     }
-    Ok(ExitCode::from(worst))
+    Ok(worst)
 }
 
 /// What has become of the pictures, or would have.

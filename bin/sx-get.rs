@@ -265,7 +265,8 @@ fn repair(key: &Source, to: &[OsString], options: &Options, output: &mut File) -
 }
 
 /// Puts the line that is valid now in the place of the old one, and fails if it doesn't restore
-/// everything. A line that can't be put there is printed.
+/// everything. A line that can't be put there is printed. Pictures of an image host have other URLs when they
+/// are stored again, in the stores that comments in the file name.
 fn repair_in(
     file: &Path,
     key: &Source,
@@ -273,7 +274,10 @@ fn repair_in(
     options: &Options,
     output: &mut File,
 ) -> Result<Health> {
-    let repaired = store_again(key, to, options)?;
+    let repaired = match to {
+        [] => store_again(key, &keys::stores_with_a_host(file)?, options)?,
+        to => store_again(key, to, options)?,
+    };
     note_stored(&repaired, &format!("{}: ", file.display()));
     if let Err(e) = keys::replace(file, key, &repaired.keys) {
         common::write_key(output, &repaired.keys.to_string())?;

@@ -1217,7 +1217,7 @@ fn backups_on_a_host() {
     printed(home, &["backup", "docs", "echo", "moved"]);
     let said = storagex(home, &prune);
     let note = format!(
-        "no backup is left in the image host of docs: {}",
+        "is left on its image host: {}",
         deletions.display()
     );
     assert!(String::from_utf8(said.stderr).unwrap().contains(&note));

@@ -28,7 +28,7 @@ trap 'rm -rf "$work"' EXIT
 cd "$work"
 unset "${!SX_@}"
 export XDG_STATE_HOME=$work/state XDG_CONFIG_HOME=$work/config XDG_DATA_HOME=$work/data
-pictures=$work/data/storagex
+pictures=$work/data/storagex/backups
 machines=(north south)
 mkdir -p config/storagex needed trees
 echo 'cdc = 16K' | tee config/storagex/north.conf >config/storagex/south.conf

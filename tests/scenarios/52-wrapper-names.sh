@@ -63,7 +63,7 @@ storagex upload -- -f >key
 storagex info key | grep -Fqx 'name: -f'
 storagex upload ./-f >key
 storagex download -f key
-refuses 2 'unknown option' storagex upload -f
+refuses 2 'invalid option' storagex upload -f
 printf hello >"it's \\ \"odd\" "
 storagex upload ./it* >key
 rm ./it*

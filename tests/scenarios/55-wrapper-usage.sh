@@ -11,16 +11,28 @@ refuses 2 'no command, expected backup, ' storagex
 refuses 2 "unknown command 'store', expected backup, " storagex store
 refuses 2 'expected one file or folder' storagex upload
 refuses 2 'expected one file or folder' storagex upload file file
-refuses 2 "unknown option '-x'" storagex upload -x file
-refuses 2 "unknown option '-'" storagex upload -
-refuses 2 '--to without a value' storagex upload file --to
+refuses 2 "invalid option -- 'x'" storagex upload -x file
+refuses 1 './-: not there' storagex upload -
+refuses 2 "option '--to' requires an argument" storagex upload file --to
 refuses 2 'store without a path|store .., expected' storagex upload --to '' file
 refuses 2 'expected a date' storagex restore --at tomorrow docs
 refuses 2 'without a key' storagex download
 refuses 2 'at most one file' storagex download key a b
-refuses 2 "unknown option '--to'" storagex download --to ./x key
+refuses 2 "unrecognized option '--to'" storagex download --to ./x key
 refuses 2 'empty file name' storagex download key ''
 refuses 2 'expected one' storagex info
 refuses 2 'expected one' storagex info key key
-refuses 2 "unknown option '-x'" storagex info -x
+refuses 2 "invalid option -- 'x'" storagex info -x
+refuses 2 'secret takes no argument' storagex secret words
+[ "$(storagex --version)" = "storagex $(sx-put --version | cut -d ' ' -f 2)" ] || fail "$(storagex --version)"
+for help in -h --help help 'upload -h' 'prune --help'; do
+    # shellcheck disable=SC2086 # a command and its option
+    storagex $help | grep -q '^Usage: storagex ' || fail "$help"
+done
+# Two stores are two copies.
+storagex upload --to ./one --to ./two file >key
+[ "$(find one two -name '*.png' | wc -l)" -eq 4 ] || fail "$(cat key)"
+rm -r one
+storagex download -f key file 2>/dev/null
+rm -r two
 only file key

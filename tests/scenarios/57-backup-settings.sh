@@ -60,15 +60,33 @@ wrong() { # LINE PATTERN
 wrong 'stroe = x' "unknown setting 'stroe'"
 wrong 'store' 'expected SETTING = VALUE'
 wrong 'store =' 'expected SETTING = VALUE'
+# A wrong setting of another program is one of this file, too; and it stops no other name.
+for setting in 'parity = two' 'cdc = much' 'sturdy = 5' 'secret = /nowhere'; do
+    echo "$setting" >config/storagex/bad.conf
+    status=0
+    storagex backup bad true 2>said || status=$?
+    [ "$status" -ne 0 ] || fail "$setting"
+    [ "$setting" = 'secret = /nowhere' ] ||
+        grep -qx "storagex: hint: the settings of 'bad' are in $PWD/config/storagex/bad.conf" said || fail "$(cat said)"
+done
+mkdir -p state/storagex/bad
+cp "$(find state/storagex/docs -name '*.key' | head -n 1)" state/storagex/bad
+echo nonsense >config/storagex/bad.conf
+[ "$(storagex list | cut -f 1 | sort -u | head -n 1)" = bad ] || fail "$(storagex list)"
+rm -r state/storagex/bad
+printf '%s\n' "store = $PWD/commented  # a disk" '   # nothing' >config/storagex/bad.conf
+storagex backup bad true
+[ -d commented ] || fail "$(ls)"
 # A path relative to wherever cron runs is none.
 for store in ./x x/y x file:x mine.sxcu; do
     echo "store = $store" >config/storagex/bad.conf
     refuses 2 "store '$store', expected a URL" storagex backup bad true
 done
 (SX_STORE=./x && export SX_STORE && refuses 2 "store './x', expected a URL" storagex backup other true)
-for name in '' -x .x a/b '../x' 'a b'; do
+for name in '' .x a/b '../x' 'a b'; do
     refuses 2 "name '$name', expected letters" storagex backup "$name" true
 done
+refuses 2 "invalid option -- 'x'" storagex backup -x true
 refuses 2 'without a folder or a command' storagex backup docs
 refuses 2 'without a name' storagex restore
 refuses 1 './Docments: no folder and no command' storagex backup docs -- ./Docments
