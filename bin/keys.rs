@@ -1,5 +1,8 @@
 //! Keys as arguments, and in files.
 
+// Each program uses its part of this file.
+#![allow(dead_code)]
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -8,17 +11,31 @@ use storagex::{Error, Kind, Result, Source, input};
 
 /// The keys that the arguments give: all of them are read before the first one is used.
 pub fn read(arguments: &[OsString]) -> Result<Vec<Source>> {
-    if arguments.is_empty() {
-        return parse("stdin", super::common::stdin()?);
-    }
+    let keys = read_named(arguments)?.into_iter();
+    Ok(keys.map(|(_, key)| key).collect())
+}
+
+/// Likewise, each with the name of the file that it is from, if it is from one.
+pub fn read_named(arguments: &[OsString]) -> Result<Vec<(Option<String>, Source)>> {
+    let stdin = [OsString::from("-")];
+    let arguments = if arguments.is_empty() {
+        &stdin
+    } else {
+        arguments
+    };
     let mut keys = Vec::new();
     for argument in arguments {
         match argument.to_str() {
-            Some("-") => keys.extend(parse("stdin", super::common::stdin()?)?),
-            Some(key) if is_key(key) => keys.push(before_tab(key).parse()?),
+            Some("-") => {
+                let found = parse("stdin", super::common::stdin()?)?;
+                keys.extend(found.into_iter().map(|key| (None, key)));
+            }
+            Some(key) if is_key(key) => keys.push((None, before_tab(key).parse()?)),
             _ => {
                 let path = Path::new(argument);
-                keys.extend(parse(&path.display().to_string(), input::open(path)?)?);
+                let name = path.display().to_string();
+                let found = parse(&name, input::open(path)?)?;
+                keys.extend(found.into_iter().map(|key| (Some(name.clone()), key)));
             }
         }
     }

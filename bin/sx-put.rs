@@ -244,9 +244,10 @@ fn prune_store(args: &Args, names: &[OsString], config: &Config) -> Result<()> {
         ("fossils", pruned.fossils),
         ("removed", pruned.removed),
     ];
+    let would = if args.dry_run { "would be " } else { "" };
     let line = |(what, tally): (&str, prune::Tally)| {
         let (pictures, bytes) = (counted(tally.pictures, "picture"), tally.bytes);
-        format!("{what}: {pictures}, {bytes} bytes\n")
+        format!("{would}{what}: {pictures}, {bytes} bytes\n")
     };
     common::to(args.output.as_deref(), common::stdout, |output| {
         common::write(output, &lines.map(line).concat())

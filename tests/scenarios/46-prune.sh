@@ -21,14 +21,14 @@ kept=$(pictures new.key | wc -l) gone=$(pictures old.key | wc -l)
 kept_bytes=$(pictures new.key | xargs cat | wc -c) gone_bytes=$(pictures old.key | xargs cat | wc -c)
 
 expected() { # KEPT REVIVED FOSSILS REMOVED, each as "PICTURES pictures, BYTES"
-    printf '%s bytes\n' "kept: $1" "revived: $2" "fossils: $3" "removed: $4" >expected
+    printf "${would-}%s bytes\n" "kept: $1" "revived: $2" "fossils: $3" "removed: $4" >expected
     diff expected said
 }
 none='0 pictures, 0' all=$(bytes p)
 new="$kept pictures, $kept_bytes" old="$gone pictures, $gone_bytes"
 
 sx-put --prune --to ./p --dry-run new.key >said
-expected "$new" "$none" "$old" "$none"
+would='would be ' expected "$new" "$none" "$old" "$none"
 [ ! -e p/fossils ] || fail 'a dry run moves pictures'
 sx-put --prune --to ./p new.key >said
 expected "$new" "$none" "$old" "$none"
