@@ -10,13 +10,16 @@ use clap::Parser;
 use help::Help;
 use live::say;
 use std::env;
+use std::error::Error as _;
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Termination};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
@@ -67,14 +70,40 @@ pub fn main<Args: Parser, Status: Termination>(
 
 /// Reports an error; gives the exit status that it calls for.
 pub fn complain(error: &Error) -> u8 {
+    let hint = match is_out_of_files(error) {
+        true => Some("ulimit -n raises the number of files that a program may have open".into()),
+        false => hint(error.kind()),
+    };
+    complain_with(error, hint.as_deref())
+}
+
+/// As [`complain`], with a hint that the kind of the error doesn't give.
+pub fn complain_with(error: &Error, hint: Option<&str>) -> u8 {
+    live::fail();
     say("error", &error.to_string());
-    if let Some(hint) = hint(error.kind()) {
-        say("hint", &hint);
+    if let Some(hint) = hint {
+        say("hint", hint);
     }
     match error.kind() {
         Kind::Size(_) | Kind::Store(_) | Kind::Name(_) | Kind::Usage(_) => 2,
         _ => 1,
     }
+}
+
+/// Whether the system lets this process, or all of them, open no more files.
+fn is_out_of_files(error: &Error) -> bool {
+    use rustix::io::Errno;
+    let full = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let system = error.downcast_ref::<io::Error>();
+        let code = system.and_then(io::Error::raw_os_error);
+        if code.is_some_and(|code| full.contains(&code)) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Whether pictures go to stdout.
@@ -145,6 +174,9 @@ fn writes_pictures(mut arguments: impl Iterator<Item = OsString>) -> bool {
         && !arguments.any(|argument| is_other(&argument.to_string_lossy()))
 }
 
+/// What helps where nothing is left of a stream, or what is left is being written.
+pub const ELSEWHERE: &str = "--from names another store to look in";
+
 /// What the user can do about an error, if anything.
 fn hint(kind: &Kind) -> Option<String> {
     Some(match kind {
@@ -194,12 +226,7 @@ fn hint(kind: &Kind) -> Option<String> {
         Kind::Lost {
             frames: u64::MAX, ..
         } => "sx-decode --salvage --sort restores positioned frames without an index".into(),
-        Kind::Lost { .. } if PROGRAM == "sx-get" => {
-            "--salvage writes the rest; --from names another store to look in".into()
-        }
-        Kind::TooFew { .. } => {
-            "--salvage writes what is left; --from names another store to look in".into()
-        }
+        Kind::Lost { .. } | Kind::TooFew { .. } => of_loss(kind)?.into(),
         Kind::KeyNotTaken(_) => "everything is stored: keep the key, or run the pipe again".into(),
         Kind::Conflict(_) => "sort the files of one stream at a time".into(),
         Kind::Sealed
@@ -208,7 +235,9 @@ fn hint(kind: &Kind) -> Option<String> {
         | Kind::Forged
         | Kind::Chain
         | Kind::Secret(_) => of_a_seal(kind).into(),
-        Kind::NotPositioned => "only the index knows the order of such frames".into(),
+        Kind::NotPositioned => {
+            "frames of sx-encode --cdc have none: only the index knows their order, so fetch them with sx-get KEY".into()
+        }
         Kind::Size(_) => "-W and -H set width and height of a frame".into(),
         Kind::Name(_) => "set a shorter name with --name".into(),
         Kind::Key(_) => {
@@ -228,6 +257,10 @@ fn hint(kind: &Kind) -> Option<String> {
         Kind::NoMember { top, .. } => format!("the paths in it begin with '{top}'"),
         Kind::Usage(_) => format!("{PROGRAM} --help shows the options"),
         Kind::Terminal("stdin") => format!("see {PROGRAM} --help, or man {PROGRAM}"),
+        Kind::Terminal(_) if PROGRAM == "sx-get" => "redirect it with > FILE, or | sx-decode".into(),
+        Kind::Terminal(_) if PROGRAM == "sx-decode" => {
+            "redirect it with > FILE or to a program, or write it nevertheless with -o -".into()
+        }
         Kind::Terminal(_) => "redirect it with > FILE, or | sx-put".into(),
         Kind::Gone => "run it again: it stores what is gone".into(),
         Kind::Journal(_) => "an upload needs a journal of its own, for each store".into(),
@@ -243,6 +276,18 @@ fn hint(kind: &Kind) -> Option<String> {
         Kind::Digest { .. } => "the store or someone else changed the picture".into(),
         Kind::Command(_) => "the stream has no last frame, so sx-put makes no key".into(),
         _ => return None,
+    })
+}
+
+/// The hint where frames are lost, but not the index.
+fn of_loss(kind: &Kind) -> Option<&'static str> {
+    Some(match kind {
+        _ if env::args_os().any(|argument| argument == "--salvage") => ELSEWHERE,
+        Kind::Lost { .. } if PROGRAM != "sx-get" => return None,
+        Kind::TooFew { found: 0, .. } => {
+            "--from names another store to look in; --check shows what is left"
+        }
+        _ => "--salvage writes the rest; --from names another store to look in",
     })
 }
 
@@ -352,7 +397,7 @@ pub fn cores() -> usize {
 #[derive(clap::Args)]
 pub struct Limit {
     /// Largest frame to make or accept, in MiB of pixels (1 to 1024)
-    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = within(1_u16, 1024))]
     max_frame: u16,
 }
 
@@ -394,6 +439,18 @@ pub fn jobs(text: &str) -> std::result::Result<usize, String> {
     match text.parse() {
         Ok(jobs @ 1..=1024) => Ok(jobs),
         _ => Err("expected 1 to 1024".into()),
+    }
+}
+
+/// What reads a number between two, both of which it may be.
+pub fn within<N: Copy + PartialOrd + Display + FromStr>(
+    least: N,
+    most: N,
+) -> impl Fn(&str) -> std::result::Result<N, String> + Clone {
+    move |text| {
+        let number = text.parse().ok();
+        let number = number.filter(|number| (least..=most).contains(number));
+        number.ok_or_else(|| format!("expected {least} to {most}"))
     }
 }
 
@@ -439,6 +496,51 @@ pub fn stdout_pictures() -> Result<File> {
     stdout()
 }
 
+/// Stdout, as the target of bytes that may be text: with a terminal there, it fails at the first bytes if
+/// they aren't.
+pub fn stdout_text() -> Result<Box<dyn Write>> {
+    let stdout = stdout()?;
+    Ok(match io::stdout().is_terminal() {
+        true => Box::new(TextOnly {
+            stdout,
+            is_text: false,
+        }),
+        false => Box::new(stdout),
+    })
+}
+
+/// A terminal that takes no binary data, as that could set it to anything.
+struct TextOnly {
+    stdout: File,
+    /// Whether the first bytes have come.
+    is_text: bool,
+}
+
+impl Write for TextOnly {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.is_text && !looks_like_text(bytes) {
+            return Err(Error::from(Kind::Terminal("stdout")).into_io());
+        }
+        self.is_text |= !bytes.is_empty();
+        self.stdout.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stdout.flush()
+    }
+}
+
+/// Whether data that starts so is text: UTF-8 without a zero in its first 4096 bytes.
+fn looks_like_text(bytes: &[u8]) -> bool {
+    let first = &bytes[..bytes.len().min(4096)];
+    let is_utf8 = match std::str::from_utf8(first) {
+        Ok(_) => true,
+        // No character that is wrong, but one that is cut.
+        Err(e) => e.error_len().is_none() && first.len() < bytes.len(),
+    };
+    is_utf8 && !first.contains(&0)
+}
+
 /// Enlarges a pipe from the default of 64 KiB to a mebibyte, so that a frame passes in a few
 /// writes. Anything that isn't a pipe, or may not grow, stays as it is.
 pub fn widen(fd: BorrowedFd) {
@@ -450,9 +552,9 @@ pub fn widen(fd: BorrowedFd) {
 
 /// Runs `body` with its output: `default` for no path or `-`, or else a file that appears at `path`
 /// if and only if `body` succeeds. Devices and pipes are written directly.
-pub fn to<T>(
+pub fn to<T, W: Write>(
     path: Option<&Path>,
-    default: impl FnOnce() -> Result<File>,
+    default: impl FnOnce() -> Result<W>,
     body: impl FnOnce(&mut dyn Write) -> Result<T>,
 ) -> Result<T> {
     let Some(path) = path.filter(|path| *path != Path::new("-")) else {
@@ -546,5 +648,21 @@ pub fn store_config(jobs: usize, progress: &Progress) -> Config {
         jobs,
         note: Arc::new(|message| say("note", message)),
         ..Config::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::looks_like_text;
+
+    #[test]
+    fn text_is_utf8_without_zeros() {
+        let cut = format!("{}ä", "a".repeat(4095));
+        for text in ["", "hello\n", "\u{1b}[1mä", &cut] {
+            assert!(looks_like_text(text.as_bytes()), "{text}");
+        }
+        for bytes in [&b"a\0b"[..], b"\x1f\x8b\x08", b"a\xc3"] {
+            assert!(!looks_like_text(bytes), "{bytes:?}");
+        }
     }
 }

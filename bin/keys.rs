@@ -13,15 +13,28 @@ use storagex::{Error, Keys, Kind, Result, Source, input};
 
 /// The keys that the arguments give: all of them are read before the first one is used.
 pub fn read(arguments: &[OsString]) -> Result<Vec<Source>> {
+    let named = read_named(arguments)?.into_iter();
+    Ok(named.map(|(_, key)| key).collect())
+}
+
+/// As [`read`], each key with the name of the file that it is in, if it is in one.
+pub fn read_named(arguments: &[OsString]) -> Result<Vec<(Option<String>, Source)>> {
+    let unnamed = |keys: Vec<Source>| keys.into_iter().map(|key| (None, key));
+    let stdin = || parse("stdin", super::common::stdin()?);
     if arguments.is_empty() {
-        return parse("stdin", super::common::stdin()?);
+        return Ok(unnamed(stdin()?).collect());
     }
     let mut keys = Vec::new();
     for argument in arguments {
         match argument.to_str() {
-            Some("-") => keys.extend(parse("stdin", super::common::stdin()?)?),
-            Some(key) if is_key(key) => keys.push(before_tab(key).parse()?),
-            _ => keys.extend(read_file(Path::new(argument))?),
+            Some("-") => keys.extend(unnamed(stdin()?)),
+            Some(key) if is_key(key) => keys.push((None, before_tab(key).parse()?)),
+            _ => {
+                let path = Path::new(argument);
+                let name = path.display().to_string();
+                let found = read_file(path)?.into_iter();
+                keys.extend(found.map(|key| (Some(name.clone()), key)));
+            }
         }
     }
     Ok(keys)

@@ -5,9 +5,13 @@ use storagex::get::{Count, Gap, Health, Report};
 use storagex::wire::carrier::sturdy::Corrections;
 use storagex::{Source, counted};
 
-/// A line for the key, each kind of picture, each store, each gap, and the result.
-pub fn text(key: &Source, report: &Report) -> String {
-    let mut text = format!("key: {key}\n");
+/// A line for the file that the key is from, if it is, the key, each kind of picture, each store, each gap, and the result.
+pub fn text(key: &Source, file: Option<&str>, report: &Report) -> String {
+    let mut text = String::new();
+    if let Some(file) = file {
+        line(&mut text, &format!("file: {file}"));
+    }
+    line(&mut text, &format!("key: {key}"));
     let kinds = [
         ("data", &report.data),
         ("parity", &report.parity),
@@ -96,12 +100,29 @@ fn result(report: &Report) -> &'static str {
     match report.health() {
         Health::Whole => "everything is there",
         Health::Degraded => "all data can be restored, some redundancy is lost: sx-get --repair",
+        Health::Lost if is_index_lost(report) => {
+            "the index is lost: sx-decode --salvage --sort restores positioned frames without it"
+        }
+        Health::Lost if is_nothing_left(report) => "data is lost: nothing is left",
         Health::Lost => "data is lost: sx-get --salvage writes the rest",
     }
 }
 
+/// Whether nobody knows how many frames there were.
+fn is_index_lost(report: &Report) -> bool {
+    report.data.good == 0 && report.lost.iter().any(|gap| gap.frames.end == u64::MAX)
+}
+
+/// Whether it is known that no data can be restored.
+pub fn is_nothing_left(report: &Report) -> bool {
+    report.sample.is_none()
+        && !is_index_lost(report)
+        && report.data.good + report.rebuildable == 0
+        && !report.lost.is_empty()
+}
+
 /// An object.
-pub fn json(key: &Source, report: &Report) -> String {
+pub fn json(key: &Source, file: Option<&str>, report: &Report) -> String {
     let count = |count: &Count| {
         serde_json::json!({
             "good": count.good, "missing": count.missing, "damaged": count.damaged,
@@ -123,6 +144,7 @@ pub fn json(key: &Source, report: &Report) -> String {
         serde_json::json!({"frames": drawn, "of": all, "confidence": report.confidence()})
     });
     let object = serde_json::json!({
+        "file": file,
         "key": key.to_string(),
         "data": count(&report.data),
         "parity": count(&report.parity),

@@ -130,7 +130,7 @@ fn run(args: Args) -> Result<()> {
         };
         return match args.test {
             true => output(&mut std::io::sink()),
-            false => common::to(args.output.as_deref(), common::stdout, output),
+            false => to(args.output.as_deref(), output),
         };
     }
     if !args.locate.is_empty() {
@@ -146,9 +146,17 @@ fn run(args: Args) -> Result<()> {
     if args.test {
         return decode(input, &mut std::io::sink(), &options).map(drop);
     }
-    common::to(args.output.as_deref(), common::stdout, |mut output| {
+    to(args.output.as_deref(), |mut output| {
         decode(input, &mut output, &options).map(drop)
     })
+}
+
+/// Runs `body` with its output. A terminal is one for text, unless the user names it.
+fn to<T>(path: Option<&Path>, body: impl FnOnce(&mut dyn Write) -> Result<T>) -> Result<T> {
+    match path {
+        None => body(&mut *common::stdout_text()?),
+        Some(_) => common::to(path, common::stdout, body),
+    }
 }
 
 /// sx-get says how far things are, where frames come from a pipe.
@@ -166,14 +174,10 @@ fn verb(output: Option<&Path>, reads_stdin: bool) -> Verb {
 
 /// Writes what is left, and fails if that isn't all.
 fn salvage(args: Args, options: &Options) -> Result<()> {
-    let salvaged = common::to(
-        args.output.as_deref(),
-        common::stdout,
-        |mut output| match args.sort {
-            true => decode::salvage(args.files, &mut output, options),
-            false => decode::salvage_stream(common::pictures(args.files)?, &mut output, options),
-        },
-    )?;
+    let salvaged = to(args.output.as_deref(), |mut output| match args.sort {
+        true => decode::salvage(args.files, &mut output, options),
+        false => decode::salvage_stream(common::pictures(args.files)?, &mut output, options),
+    })?;
     for file in &salvaged.left_out {
         common::note(&format!("left out: {file}"));
     }

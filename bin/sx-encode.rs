@@ -35,7 +35,7 @@ struct Args {
     command: Vec<OsString>,
 
     /// Compression level: 0 none, 1 fast to 19 small; also -0 to -19
-    #[arg(long, value_name = "LEVEL", overrides_with = "level", default_value_t = 3, value_parser = clap::value_parser!(i32).range(0..=i64::from(MAX_LEVEL)))]
+    #[arg(long, value_name = "LEVEL", overrides_with = "level", default_value_t = 3, value_parser = common::within(0, MAX_LEVEL))]
     level: i32,
 
     /// Width of a frame, in pixels

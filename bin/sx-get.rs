@@ -39,7 +39,7 @@ struct Args {
     check: bool,
 
     /// With --check: check only N frames, or N percent of them, drawn at random
-    #[arg(long, value_name = "N|N%", requires = "check", value_parser = sample)]
+    #[arg(long, value_name = "N|N%", value_parser = sample)]
     sample: Option<Sample>,
 
     /// With --info or --check: print a JSON object for each line of keys
@@ -140,6 +140,9 @@ fn run(args: Args) -> Result<ExitCode> {
     if args.json && !args.info && !args.check {
         return Err(Kind::Usage("--json needs --info or --check".into()).into());
     }
+    if args.sample.is_some() && !args.check {
+        return Err(Kind::Usage("--sample needs --check".into()).into());
+    }
     let options = Options {
         jobs: args.jobs,
         limit: args.limit.bytes(),
@@ -159,7 +162,7 @@ fn run(args: Args) -> Result<ExitCode> {
             repaired.map_err(|e| e.at(file.display()))
         });
     }
-    let keys = keys::read(&args.keys)?;
+    let (files, keys): (Vec<_>, Vec<_>) = keys::read_named(&args.keys)?.into_iter().unzip();
     if args.map.is_some() && keys.len() > 1 {
         return Err(Kind::Usage("--map of several streams, expected one key".into()).into());
     }
@@ -173,7 +176,11 @@ fn run(args: Args) -> Result<ExitCode> {
     }
     live::start(verb(&args), &progress);
     if args.check {
-        return each(&keys, |key| check(key, &args, &options, &mut output));
+        let mut files = files.into_iter();
+        return each(&keys, |key| {
+            let file = files.next().flatten();
+            check(key, file.as_deref(), &args, &options, &mut output)
+        });
     }
     if args.repair {
         return each(&keys, |key| repair(key, &args.to, &options, &mut output));
@@ -207,8 +214,9 @@ fn each<T>(keys: &[T], mut work: impl FnMut(&T) -> Result<Health>) -> Result<Exi
     let mut worst = 0;
     for key in keys {
         let status = match work(key) {
+            Ok(Health::Whole) => 0,
             Ok(Health::Degraded) => DEGRADED,
-            Ok(_) => 0,
+            Ok(Health::Lost) => 1,
             Err(e) if e.kind() == &Kind::ClosedPipe => return Err(e),
             Err(e) => common::complain(&e),
         };
@@ -242,16 +250,26 @@ fn verb(args: &Args) -> Verb {
     }
 }
 
-fn check(key: &Source, args: &Args, options: &Options, output: &mut File) -> Result<Health> {
+fn check(
+    key: &Source,
+    file: Option<&str>,
+    args: &Args,
+    options: &Options,
+    output: &mut File,
+) -> Result<Health> {
     let report = get::check(key, args.sample.unwrap_or(Sample::All), options)?;
     let show = if args.json {
         report::json
     } else {
         report::text
     };
-    common::write(output, &show(key, &report))?;
-    match report.error() {
-        Some(error) => Err(error.at(key.location())),
+    common::write(output, &show(key, file, &report))?;
+    match report.error().map(|error| error.at(key.location())) {
+        Some(error) if report::is_nothing_left(&report) => {
+            common::complain_with(&error, Some(common::ELSEWHERE));
+            Ok(Health::Lost)
+        }
+        Some(error) => Err(error),
         None => Ok(report.health()),
     }
 }

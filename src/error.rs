@@ -170,7 +170,7 @@ pub enum Kind {
     Usage(String),
     /// A journal that can't be taken up.
     Journal(String),
-    /// Pictures would go to, or come from, a terminal.
+    /// Pictures, or other binary data, would go to a terminal, or come from one.
     Terminal(&'static str),
 
     // The store.
@@ -532,10 +532,8 @@ impl fmt::Display for Kind {
                 )
             }
             Kind::Terminal(stream) => {
-                write!(
-                    f,
-                    "{stream} is a terminal, expected a pipe or a file for pictures"
-                )
+                let what = "a terminal, expected a pipe or a file for binary data";
+                write!(f, "{stream} is {what}")
             }
             Kind::Gone => write!(f, "gone, expected the picture that was known to be there"),
             Kind::Refused { status, said, .. } => write!(f, "HTTP {status} {said}"),

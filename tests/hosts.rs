@@ -1216,10 +1216,7 @@ fn backups_on_a_host() {
     .unwrap();
     printed(home, &["backup", "docs", "echo", "moved"]);
     let said = storagex(home, &prune);
-    let note = format!(
-        "is left on its image host: {}",
-        deletions.display()
-    );
+    let note = format!("is left on its image host: {}", deletions.display());
     assert!(String::from_utf8(said.stderr).unwrap().contains(&note));
     assert_eq!(said.status.code(), Some(0));
 

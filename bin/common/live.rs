@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 use storagex::output::discard_unfinished;
@@ -73,6 +74,8 @@ struct Live {
 static LIVE: OnceLock<Live> = OnceLock::new();
 /// Set before anything is said.
 static SHOW: OnceLock<Show> = OnceLock::new();
+/// Whether an error has been reported.
+static FAILED: AtomicBool = AtomicBool::new(false);
 
 /// From now on, messages are as the user wants them.
 pub fn show(show: Show) {
@@ -98,12 +101,22 @@ pub fn start(verb: Verb, progress: &Progress) {
     }
 }
 
+/// From now on, whatever follows, the run isn't a success.
+pub fn fail() {
+    FAILED.store(true, Relaxed);
+}
+
 /// Takes the line away, and says what was done, if that is wanted.
 pub fn finish() {
     let Some(live) = LIVE.get() else { return };
     live.bar.finish_and_clear();
     if live.show.log_json {
-        write_line(&live.event("done").to_string());
+        let event = if FAILED.load(Relaxed) {
+            "failed"
+        } else {
+            "done"
+        };
+        write_line(&live.event(event).to_string());
     } else if live.show.verbose {
         write_line(&format!("{PROGRAM}: {}", live.summary()));
     }
@@ -277,8 +290,8 @@ impl Live {
         let frames = counted(now.frames, "frame");
         match done {
             "stored" => format!(
-                "stored {size} as {frames}: {} already there, {} sent in {seconds:.1} s",
-                now.found.min(now.frames),
+                "stored {size} as {frames}: {}, {} sent in {seconds:.1} s",
+                already_there(&now),
                 bytes(precise(now.sent_bytes)),
             ),
             "encoded" => format!("encoded {size} as {frames} in {seconds:.1} s"),
@@ -323,9 +336,15 @@ fn progress_line(now: &Now, times: &str) -> String {
     }
     parts.push(counted(now.frames, "frame"));
     if now.found > 0 {
-        parts.push(format!("{} already there", now.found.min(now.frames)));
+        parts.push(already_there(now));
     }
     parts.join(", ")
+}
+
+/// Of the pictures in all stores, with those of parity and indexes.
+fn already_there(now: &Now) -> String {
+    let pictures = counted(now.found + now.sent, "picture");
+    format!("{} of {pictures} already there", now.found)
 }
 
 /// A number of bytes with three digits: `999 B`, `1.20 GB`.

@@ -17,7 +17,10 @@ for program in sx-encode sx-decode sx-put sx-get; do
     ended_quietly "$program --version"
     grep -q "^$program [0-9]" output || fail "version of $program: $(cat output)"
 done
-refuses 2 'level' sx-encode -20
+refuses 2 'level.*expected 0 to 19' sx-encode -20
+refuses 2 'level.*expected 0 to 19' sx-encode --level 99
+refuses 2 'max-frame.*expected 1 to 1024' sx-put --max-frame 1025
+refuses 2 '--sample needs --check' sx-get --sample 5 key
 refuses 2 'unexpected argument' sx-encode a b
 refuses 2 'unexpected argument' sx-put a
 refuses 2 'cannot be used with' sx-get --list --check

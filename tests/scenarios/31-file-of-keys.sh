@@ -64,6 +64,12 @@ sx-get --check b.key c.key >report || status=$?
 refuses 1 '1 frame of 2000 bytes lost' sx-get -q --repair keys >repaired
 cmp repaired keys
 sx-get --check c.key b.key >report
+# Each report says which file its key is from, if it is from one.
+[ "$(grep -E '^(file|key): ' report | cut -d : -f 1 | tr '\n' ' ')" = 'file key file key ' ] || fail "$(cat report)"
+[ "$(sed -n 's/^file: //p' report | tr '\n' ' ')" = 'c.key b.key ' ] || fail "$(cat report)"
+sx-get --check - "$(cat c.key)" <b.key | grep '^file: ' && fail 'the file of no key'
+sx-get --check --json c.key "$(cat b.key)" | sed 's/.*"file":\([^,]*\),.*/\1/' | tr '\n' ' ' >files
+[ "$(cat files)" = '"c.key" null ' ] || fail "$(cat files)"
 # An error of the second key, and of the third.
 rm -r own
 cat b.key a.key c.key >keys

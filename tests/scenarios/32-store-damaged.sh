@@ -39,3 +39,22 @@ rm "$index" && damaged 'not found'
 cp "$two" "$index" && damaged 'digest .*, expected'
 flip "$index" 400 && damaged '(damaged|CRC-32)'
 sx-get --check key
+
+# What is left can be salvaged; where nothing is, nobody is told to.
+rm "$two"
+refuses 1 '1 frame of 732 bytes lost' sx-get --check key >report
+grep -qx 'result: data is lost: sx-get --salvage writes the rest' report || fail "$(cat report)"
+it_said -q 'hint: --salvage' || fail "said: $(it_said .)"
+refuses 1 'lost' sx-get --salvage key >rest
+! it_said -q 'hint: .*--salvage' || fail "said: $(it_said .)"
+sed -n 's/\tdata$//p' keys | while read -r each; do rm -f "$(path_of "$each")"; done
+refuses 1 '7 frames of [0-9]+ bytes lost' sx-get --check key >report
+grep -qx 'result: data is lost: nothing is left' report || fail "$(cat report)"
+! it_said -q -- --salvage || fail "said: $(it_said .)"
+it_said -q 'hint: --from' || fail "said: $(it_said .)"
+
+# The file may be fine, and the system lets nobody open it.
+# shellcheck disable=SC3045 # it is there in dash, ksh and bash
+! (ulimit -n 4 && exec sx-decode -o new frame.0) 2>said || fail 'a success'
+grep -q '^sx-decode: error: .*Too many open files' said || fail "$(cat said)"
+grep -q '^sx-decode: hint: ulimit -n' said || fail "$(cat said)"

@@ -44,3 +44,7 @@ refuses 2 'expected bytes' sx-encode --cdc=lots old >got
 refuses 2 'frames of 12252 bytes, expected at least 32768' sx-encode --cdc -W 64 -H 64 old >got
 sx-encode --cdc=64K old >frames
 refuses 1 'bytes after its end|without an offset' sx-decode --sort frames >got
+
+# Without an index, nobody knows the order of these frames.
+refuses 1 'frame without an offset' sx-decode --sort store/*/*.png >back
+it_said -q 'hint: frames of sx-encode --cdc' || fail "said: $(it_said .)"

@@ -13,10 +13,13 @@ sx-put <frames >key 2>>said
 sx-get key 2>>said | sx-decode 2>>said | cmp - stream
 [ ! -s said ] || fail "$(cat said)"
 sx-put -v --to ./other <frames >key.2 2>said
-grep -Exq 'sx-put: stored 3\.00 MB as 245 frames: 0 already there, 3\.0[0-9] MB sent in [0-9.]+ s' said ||
+grep -Exq 'sx-put: stored 3\.00 MB as 245 frames: 0 of 246 pictures already there, 3\.0[0-9] MB sent in [0-9.]+ s' said ||
     fail "$(cat said)"
 sx-put -v --to ./other <frames >key.2 2>said
-grep -Eq '^sx-put: stored 3\.00 MB as 245 frames: 245 already there, 0 B sent in ' said || fail "$(cat said)"
+grep -Eq '^sx-put: stored 3\.00 MB as 245 frames: 246 of 246 pictures already there, 0 B sent in ' said || fail "$(cat said)"
+# Pictures of parity, and in each store, count.
+sx-put -v --parity 5+1 --to ./a --to ./b <frames >key.3 2>said
+grep -Eq '^sx-put: stored 3\.00 MB as 245 frames: 0 of 59[0-9] pictures already there, ' said || fail "$(cat said)"
 sx-get -v key.2 2>said | sx-decode -v -o out 2>>said
 grep -Eq '^sx-get: fetched 3\.00 MB in 245 frames in ' said || fail "$(cat said)"
 grep -Eq '^sx-decode: decoded 3\.00 MB in 245 frames in ' said || fail "$(cat said)"

@@ -33,4 +33,6 @@ sx-get -v --check key 2>said >out
 grep -Eq '^sx-get: checked 1\.00 MB in 82 frames in ' said || fail "$(cat said)"
 ! sx-get --check --log-json single >out 2>said || fail 'a success'
 grep -q '"event":"error"' said || fail "$(cat said)"
+! grep -q '"event":"done"' said || fail "done: $(cat said)"
+tail -n 1 said | grep -q '"event":"failed".*"frames":82,' || fail "$(cat said)"
 

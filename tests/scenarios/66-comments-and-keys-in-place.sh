@@ -12,7 +12,7 @@ sx-put -v --comment --to ./a --to "file:./b " <frames >two.key 2>said
     sx-put --to ./a --to "file:./b " <frames
 } >expected
 diff expected two.key
-grep -Eqx '# stored 5\.00 kB as 7 frames: 0 already there, 1[0-9.]+ kB sent in [0-9.]+ s' two.key ||
+grep -Eqx '# stored 5\.00 kB as 7 frames: 0 of 16 pictures already there, 1[0-9.]+ kB sent in [0-9.]+ s' two.key ||
     fail "$(cat two.key)"
 sx-get two.key | cmp - frames
 sx-put --comment <frames -o file.key

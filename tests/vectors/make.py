@@ -226,6 +226,7 @@ def jpegs(photo):
     vector("jpeg_lossless", "a lossless JPEG is refused", changed(1, b"\xc3"), error="frame 0: a lossless JPEG picture, expected a lossy one")
     vector("jpeg_65535_x_65535", "a header that claims too many pixels is refused before memory is taken", changed(5, b"\xff\xff\xff\xff"), error="frame 0: 65535 x 65535 pixels, expected at most 22369621 pixels")
     vector("jpeg_without_height", "the header has the size", changed(5, b"\0\0"), error="frame 0: damaged JPEG: its header has no size")
+    vector("jpeg_without_header", "a JPEG has a header, also one that ends before its first scan", whole[:header] + b"\xff\xd9", error="frame 0: damaged JPEG: it has no header")
     vector("jpeg_cut_in_scan", "a JPEG that is cut short shows", whole[:-20], error=f"frame 0: input ends after {len(whole) - 20} bytes of a picture")
     vector("jpeg_cut_in_header", "in its header, too", whole[:100], error="frame 0: input ends after 100 bytes of a picture")
     vector("jpeg_scan_missing", "the blocks are all there", whole[: scan + 40] + b"\xff\xd9", error="frame 0: damaged JPEG: a scan ends early")

@@ -21,7 +21,7 @@ pub fn take<R: Read>(picture: &mut Picture, input: &mut BufReader<R>, limit: usi
     loop {
         let marker = take_code(picture, input)?;
         if marker == EOI {
-            return Ok(());
+            return size.map(drop).ok_or_else(|| damaged("it has no header"));
         }
         if is_alone(marker) {
             return Err(damaged(format!("marker {marker:02x} outside of a scan")));
