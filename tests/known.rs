@@ -349,6 +349,58 @@ fn in_a_folder_what_is_gone_is_put_again() {
     assert_eq!(bring_back(&second.keys), frames);
 }
 
+/// What a key of another host lists is put, however alike the two are.
+#[test]
+fn a_key_of_another_host_skips_nothing() {
+    let (subject, other) = (Subject::new(), Subject::new());
+    let frames = frames(60, &[]);
+    let (theirs, ..) = other.put(&frames, &put::Options::default());
+    let theirs = theirs.unwrap().keys;
+    let (options_, notes) = options(&[&theirs], &[]);
+    let (done, posts, _) = subject.put(&frames, &options_);
+    let own = done.unwrap().keys;
+    assert_eq!(posts, 61);
+    let notes = notes.lock().unwrap().clone();
+    assert!(
+        notes[0].contains(": on another host, by the index of http://"),
+        "{notes:?}"
+    );
+    assert_eq!(notes.len(), 1);
+    // The stream is there without the other host.
+    other.host.kept.lock().unwrap().clear();
+    assert_eq!(bring_back(&own), frames);
+    // A line of keys of both is of each in its place.
+    let both: Keys = format!("{theirs} {own}").parse().unwrap();
+    let (options_, notes) = options(&[&both], &[]);
+    let (done, posts, _) = subject.put(&frames, &options_);
+    assert_eq!((posts, done.unwrap().keys), (0, own));
+    assert!(notes.lock().unwrap().is_empty(), "{notes:?}");
+}
+
+/// Where a host gives URLs of another origin than that of its uploads, one picture is sent again.
+#[test]
+fn a_host_with_pictures_at_another_origin() {
+    let subject = Subject::new();
+    let text = fs::read_to_string(&subject.sxcu).unwrap();
+    let at = |name: &str| format!("http://{name}:{}", subject.host.address.port());
+    fs::write(
+        &subject.sxcu,
+        text.replace(&at("127.0.0.1"), &at("localhost")),
+    )
+    .unwrap();
+    let frames_ = frames(60, &[]);
+    let (first, posts, _) = subject.put(&frames_, &put::Options::default());
+    let first = first.unwrap().keys;
+    assert!(first.to_string().starts_with(&at("127.0.0.1")), "{first}");
+    assert_eq!(posts, 61);
+    let (options_, notes) = options(&[&first], &[]);
+    let (second, posts, _) = subject.put(&frames(60, &[7]), &options_);
+    // One to learn where they are, the one that changed, the last, and the index.
+    assert_eq!(posts, 4);
+    assert!(notes.lock().unwrap().is_empty(), "{notes:?}");
+    assert_eq!(bring_back(&second.unwrap().keys), frames(60, &[7]));
+}
+
 /// Parity frames and copies of indexes of the same group are known as well.
 #[test]
 fn parity_is_reused() {
@@ -393,6 +445,49 @@ fn a_key_that_no_store_has_is_told_and_does_no_harm() {
     let second = put(Cursor::new(frames.clone()), &[open("b")], &options_).unwrap();
     assert_eq!(bring_back(&second.keys), frames);
     assert!(notes.lock().unwrap()[0].contains("nothing of it is reused"));
+}
+
+/// The store of a key is empty, as a disk that isn't mounted; or some pictures are gone.
+#[test]
+fn a_store_that_has_lost_what_a_key_names_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let frames = frames(30, &[]);
+    let put_again = |keys: &[&Keys]| {
+        let stores = [store::open(path.as_os_str(), &Config::default()).unwrap()];
+        let (options, notes) = options(keys, &[]);
+        let done = put(Cursor::new(frames.clone()), &stores, &options).unwrap();
+        let notes = notes.lock().unwrap().clone();
+        (done.keys, notes)
+    };
+    let (first, _) = put_again(&[]);
+    let gone: Vec<_> = fs::read_dir(&path)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    let root = first.first().location.path();
+    for folder in gone.iter().filter(|folder| !root.starts_with(folder)) {
+        fs::remove_dir_all(folder).unwrap();
+    }
+    let (again, notes) = put_again(&[&first]);
+    assert_eq!(again, first);
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    let expected = format!(
+        ": not found, expected it by the index of {}: what is missing is stored again",
+        first.first().location
+    );
+    assert!(notes[0].ends_with(&expected), "{notes:?}");
+    assert_eq!(bring_back(&first), frames);
+    fs::remove_dir_all(&path).unwrap();
+    let (again, notes) = put_again(&[&first, &first]);
+    assert_eq!(again, first);
+    let expected = format!(
+        "{}: not found, expected the index of a key to reuse, and 1 more: what only it lists is \
+         stored again; is the store mounted?",
+        first.first().location
+    );
+    assert_eq!(notes, [expected]);
+    assert_eq!(bring_back(&first), frames);
 }
 
 /// The most resident memory that this process has had, and what it has now, in MiB.

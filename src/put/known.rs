@@ -5,6 +5,11 @@
 //! then one in a hundred. Where one is missing or damaged it is put again, and from then on everything
 //! that this source knows is read back first. What was passed over unread until then is looked for
 //! before the key is given: see [`Known::has_doubt`].
+//!
+//! An index says by URLs where pictures are on image hosts, which may be any hosts. What an index lists is
+//! believed only of URLs that this host can have given, by their origin. Many hosts give URLs of another
+//! origin than the one that takes uploads. So a picture at a URL of unknown origin is put again, while the
+//! others wait: the URL that the host gives for it shows whether they are there.
 
 use super::journal::{Head, Journal};
 use super::reach::{self, Reach};
@@ -76,6 +81,8 @@ pub(super) struct Known {
     sources: Vec<Source>,
     verify: Verify,
     journal: Option<Journal>,
+    /// Whether a picture was put to learn where the host keeps its pictures.
+    learned: Mutex<bool>,
     note: Arc<dyn Fn(&str) + Send + Sync>,
     progress: Progress,
 }
@@ -84,8 +91,12 @@ pub(super) struct Known {
 struct Source {
     name: String,
     trust: Mutex<Trust>,
+    /// Whether it lists only pictures that were put into this store.
+    is_journal: bool,
     /// Whether a picture was passed over that was not read back.
     believed: AtomicBool,
+    /// Whether the user knows that not all of it is there.
+    told: AtomicBool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -121,7 +132,7 @@ impl Collector {
     }
 
     /// Starts with the next source.
-    fn source(&mut self, name: String) -> Result<()> {
+    fn source(&mut self, name: String, is_journal: bool) -> Result<()> {
         if self.sources.len() == MOST {
             let what = format!("over {MOST} keys to reuse, expected at most so many");
             return Err(Kind::Usage(what).into());
@@ -129,7 +140,9 @@ impl Collector {
         self.sources.push(Source {
             name,
             trust: Mutex::new(Trust::Unproved),
+            is_journal,
             believed: AtomicBool::new(false),
+            told: AtomicBool::new(false),
         });
         Ok(())
     }
@@ -149,10 +162,11 @@ impl Collector {
         Ok(())
     }
 
-    /// Adds what the index of a line lists in this store; gives whether it has the index.
-    fn add_key(&mut self, keys: &Keys, store: &Arc<dyn Store>, limit: usize) -> Result<bool> {
-        let mut failed = None;
+    /// Adds what the index of a line lists in this store.
+    fn add_key(&mut self, keys: &Keys, store: &Arc<dyn Store>, limit: usize) -> Result<Reused> {
+        let (mut failed, mut lost) = (None, None);
         for (root, number) in reach::roots(store.as_ref(), keys) {
+            let own = number.map(|number| keys.all()[number].location.clone());
             let mut reach = Reach::in_store(root, store, limit);
             match reach.next() {
                 Ok(picture) => {
@@ -163,14 +177,41 @@ impl Collector {
                         }
                         next = reach.next()?;
                     }
-                    return Ok(true);
+                    return Ok(Reused::Listed);
                 }
-                Err(e) if e.kind() == &Kind::NotFound => {}
+                Err(e) if e.kind() == &Kind::NotFound => lost = lost.or(own),
                 Err(e) => failed = Some(e),
             }
         }
-        failed.map_or(Ok(false), Err)
+        let lost = lost.map_or(Reused::Elsewhere, Reused::Lost);
+        failed.map_or(Ok(lost), Err)
     }
+}
+
+/// What a store has of a line to reuse.
+enum Reused {
+    /// Its index.
+    Listed,
+    /// Nothing, though a key of the line names this place in the store.
+    Lost(Location),
+    /// Nothing.
+    Elsewhere,
+}
+
+/// What to say where a store has lost the indexes of so many lines, one of them at this place.
+fn lost_note(place: &Location, count: usize) -> String {
+    let others = match count {
+        1 => String::new(),
+        count => format!(", and {} more", count - 1),
+    };
+    let why = match place.scheme() {
+        "file" => "; is the store mounted?",
+        _ => "",
+    };
+    format!(
+        "{place}: not found, expected the index of a key to reuse{others}: what only it lists is \
+         stored again{why}"
+    )
 }
 
 fn unusable(error: std::io::Error) -> Error {
@@ -218,10 +259,16 @@ impl Known {
         limit: usize,
     ) -> Result<Self> {
         let mut collector = Collector::new(store.as_ref(), &sources.folder)?;
+        let mut lost = Vec::new();
         for (keys, is_reused) in sources.keys.iter().zip(is_reused) {
-            collector.source(format!("the index of {}", keys.first().location))?;
+            collector.source(format!("the index of {}", keys.first().location), false)?;
             match collector.add_key(keys, store, limit) {
-                Ok(reused) => *is_reused |= reused,
+                Ok(Reused::Listed) => *is_reused = true,
+                Ok(Reused::Elsewhere) => {}
+                Ok(Reused::Lost(place)) => {
+                    *is_reused = true;
+                    lost.push(place);
+                }
                 Err(e) => {
                     *is_reused = true;
                     let error = reach::of_key(e, keys);
@@ -229,10 +276,13 @@ impl Known {
                 }
             }
         }
+        if let Some(place) = lost.first() {
+            (sources.note)(&lost_note(place, lost.len()));
+        }
         let journal = match journal {
             None => None,
             Some((path, prunes)) => {
-                collector.source(format!("the journal {}", path.display()))?;
+                collector.source(format!("the journal {}", path.display()), true)?;
                 let id = store.id()?;
                 let head = Head {
                     store: &id,
@@ -261,6 +311,7 @@ impl Known {
             sources: collector.sources,
             verify: sources.verify,
             journal,
+            learned: Mutex::new(false),
             note: Arc::clone(&sources.note),
             progress: Progress::default(),
         })
@@ -301,8 +352,67 @@ impl Known {
         let Some((source, place)) = self.find(name)? else {
             return Ok(None);
         };
-        let is_there = self.store.still_has(&place)? && self.admits(source, name, &place, png)?;
+        if self.is_foreign(source, &place) {
+            return Ok(None);
+        }
+        if !self.store.still_has(&place)? {
+            let source_name = &source.name;
+            self.tell(source, &format!(
+                "{place}: not found, expected it by {source_name}: what is missing is stored again"
+            ));
+            return Ok(None);
+        }
+        let is_there = self.admits(source, name, &place, png)?;
         Ok(is_there.then_some(place))
+    }
+
+    /// Whether a place may be on another host.
+    fn is_foreign(&self, source: &Source, place: &Location) -> bool {
+        !source.is_journal && !self.store.gives(place)
+    }
+
+    /// Puts a picture at a place that may be on another host, and so learns where this host keeps its
+    /// pictures. None where another picture has shown that by now.
+    fn learn(&self, name: &Name, png: &[u8]) -> Result<Option<Location>> {
+        let Some((source, place)) = self.find(name)? else {
+            return Ok(None);
+        };
+        if !self.is_foreign(source, &place) {
+            return Ok(None);
+        }
+        // Locked all the while: the others wait for what this one shows.
+        let lock = self.learned.lock();
+        let mut learned = lock.expect("internal error: a worker panicked");
+        let sent = match *learned {
+            false => Some(self.send(name, png)?),
+            true => None,
+        };
+        *learned = true;
+        if self.is_foreign(source, &place) {
+            let source_name = &source.name;
+            self.tell(
+                source,
+                &format!(
+                    "{place}: on another host, by {source_name}: what is there is stored again"
+                ),
+            );
+        }
+        Ok(sent)
+    }
+
+    fn send(&self, name: &Name, png: &[u8]) -> Result<Location> {
+        let place = self.store.put(name, png)?;
+        if let Some(journal) = &self.journal {
+            journal.add(name, &place)?;
+        }
+        Ok(place)
+    }
+
+    /// Tells the user once that not all is there that a source lists.
+    fn tell(&self, source: &Source, what: &str) {
+        if !source.told.swap(true, Ordering::Relaxed) {
+            (self.note)(what);
+        }
     }
 
     /// Whether a picture is taken to be there: without a look, or with one.
@@ -364,15 +474,20 @@ impl Known {
 
 impl Store for Known {
     fn put(&self, name: &Name, png: &[u8]) -> Result<Location> {
-        if let Some(place) = self.pass(name, png)? {
-            self.progress.found();
-            return Ok(place);
+        let mut known = self.pass(name, png)?;
+        if known.is_none() {
+            if let Some(place) = self.learn(name, png)? {
+                return Ok(place);
+            }
+            known = self.pass(name, png)?;
         }
-        let place = self.store.put(name, png)?;
-        if let Some(journal) = &self.journal {
-            journal.add(name, &place)?;
+        match known {
+            Some(place) => {
+                self.progress.found();
+                Ok(place)
+            }
+            None => self.send(name, png),
         }
-        Ok(place)
     }
 
     fn replace(&self, name: &Name, png: &[u8]) -> Result<Location> {

@@ -11,10 +11,10 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::SystemTime;
 use ureq::http::Method;
-use url::Url;
+use url::{Origin, Url};
 
 /// A host that works without a file of the user.
 struct BuiltIn {
@@ -41,6 +41,8 @@ pub struct Host {
     filename: Option<&'static str>,
     config: Config,
     deletions: Option<Mutex<File>>,
+    /// The origins of the URLs that it has given.
+    given: Mutex<Vec<Origin>>,
 }
 
 impl Host {
@@ -72,6 +74,7 @@ impl Host {
             filename,
             config: config.clone(),
             deletions: deletions.map(Mutex::new),
+            given: Mutex::default(),
         })
     }
 
@@ -143,6 +146,12 @@ impl Host {
         written.map_err(|e| Error::io("cannot write the file of deletions", e))
     }
 
+    fn given(&self) -> MutexGuard<'_, Vec<Origin>> {
+        self.given
+            .lock()
+            .expect("internal error: a worker panicked")
+    }
+
     fn put_one(&self, digest: &Digest, png: &[u8]) -> Result<Location> {
         let links = self.send(digest, png)?;
         let bad = |e| Error::from(Kind::Host("a URL of the host".into())).because(e);
@@ -153,6 +162,11 @@ impl Host {
             digest: *digest,
         };
         self.remember(&key, &links)?;
+        let mut given = self.given();
+        if !given.contains(&url.origin()) {
+            given.push(url.origin());
+        }
+        drop(given);
         self.http.uploaded(&location, png.len());
         Ok(location)
     }
@@ -259,6 +273,12 @@ impl Store for Host {
     fn id(&self) -> Result<String> {
         let origin = self.uploader.origin(&self.nothing())?;
         Ok(origin.ascii_serialization())
+    }
+
+    fn gives(&self, location: &Location) -> bool {
+        let origin = location.url().origin();
+        let takes = self.uploader.origin(&self.nothing());
+        takes.is_ok_and(|takes| takes == origin) || self.given().contains(&origin)
     }
 
     fn needs_headers(&self, key: &Key) -> bool {

@@ -162,6 +162,13 @@ pub trait Store: Send + Sync {
         Ok(true)
     }
 
+    /// Whether this store can have given this location of a picture, as far as it can tell without a
+    /// request: an image host by its origin, if it takes uploads there, or has given a URL there since it
+    /// was opened.
+    fn gives(&self, _location: &Location) -> bool {
+        true
+    }
+
     /// Whether the picture with this key can be read only with headers of the uploader file of an
     /// image host. Asks the host once without them, if the file has any.
     fn needs_headers(&self, _key: &Key) -> bool {

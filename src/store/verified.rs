@@ -233,6 +233,10 @@ impl Store for Verified {
         self.store.delete(url).map_err(|e| self.store.named(e))
     }
 
+    fn gives(&self, location: &Location) -> bool {
+        self.store.gives(location)
+    }
+
     fn needs_headers(&self, key: &Key) -> bool {
         self.store.needs_headers(key)
     }
