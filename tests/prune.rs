@@ -251,7 +251,8 @@ fn refused_before_anything_is_touched() {
     assert_eq!((count(&path), path.join("fossils").exists()), (all, false));
 }
 
-/// An index whose references lead out of the store, or to itself, is refused as ever.
+/// An index whose references lead out of the store, or go too deep, is refused as ever. None has its own
+/// digest in it, but a store may give one that has in the place of another.
 #[test]
 fn a_key_file_of_an_adversary() {
     let keep_ = tempfile::tempdir().unwrap();
@@ -302,7 +303,20 @@ fn a_key_file_of_an_adversary() {
         let error = prune(&store, &[good.clone(), bad], &on_day(0)).unwrap_err();
         assert!(matches!(error.kind(), Kind::Index(_)), "{error}");
     }
-    assert_eq!(count(keep_.path()), all + 15);
+    let claimed = storagex::key::Digest::of(b"an index that names itself");
+    let location = store.locate(&claimed.into()).unwrap();
+    let cycle = put_index(&entry(
+        &format!("../{}", claimed.name()),
+        &claimed.to_string(),
+    ));
+    fs::create_dir_all(location.path().parent().unwrap()).unwrap();
+    fs::copy(cycle.first().location.path(), location.path()).unwrap();
+    let digest = claimed;
+    for keys in [Key { location, digest }.into(), cycle] {
+        let error = prune(&store, &[good.clone(), keys], &on_day(0)).unwrap_err();
+        assert!(matches!(error.kind(), Kind::Digest { .. }), "{error}");
+    }
+    assert_eq!(count(keep_.path()), all + 17);
     // Reached twice and thrice is reached.
     let twice = [good.clone(), good.clone(), good.clone()];
     assert_eq!(prune(&store, &twice, &on_day(0)).unwrap().kept.pictures, 5);

@@ -1,17 +1,20 @@
-//! Every file in `tests/vectors` shows a rule of storagex(5); `make.py` and `stores.py` there say what it
-//! looks like.
+//! Every file in `tests/vectors` shows a rule of storagex(5); `make.py`, `stores.py` and `records.py` there
+//! say what it looks like.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use storagex::key::{Digest, Name};
-use storagex::store::Config;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+use storagex::key::{Digest, Location, Name};
+use storagex::store::{Config, Record, Store, Verify};
 use storagex::wire::carrier::container::Pictures;
 use storagex::wire::seal::Secret;
 use storagex::wire::{Carrier, DEFAULT_LIMIT, frame::Size, read_frame};
-use storagex::{Key, decode, encode, get, put, store};
+use storagex::{Error, Key, Kind, decode, encode, get, put, store};
 
 struct Vector {
     name: String,
@@ -336,4 +339,183 @@ fn put_makes_what_stores_pin() {
         count += 1;
     }
     assert!(count >= 6, "only {count}");
+}
+
+/// A store in memory: an image host if its name is a URL of the web.
+struct Memory {
+    name: String,
+    pictures: Mutex<HashMap<String, Vec<u8>>>,
+}
+
+impl Memory {
+    fn open(name: &str) -> Arc<dyn Store> {
+        Arc::new(Memory {
+            name: name.into(),
+            pictures: Mutex::default(),
+        })
+    }
+}
+
+impl Store for Memory {
+    fn put(&self, name: &Name, png: &[u8]) -> storagex::Result<Location> {
+        self.replace(name, png)
+    }
+
+    fn replace(&self, name: &Name, png: &[u8]) -> storagex::Result<Location> {
+        let mut pictures = self.pictures.lock().unwrap();
+        let url = || format!("{}/own/{}.png", self.name, pictures.len()).parse();
+        let place: Location = self.locate(name).map_or_else(url, Ok)?;
+        pictures.insert(place.to_string(), png.to_vec());
+        Ok(place)
+    }
+
+    fn locate(&self, name: &Name) -> Option<Location> {
+        let place = || format!("{}/{name}", self.name).parse().unwrap();
+        (!self.name.starts_with("http")).then(place)
+    }
+
+    fn id(&self) -> storagex::Result<String> {
+        Ok(self.name.clone())
+    }
+
+    fn sync(&self) -> storagex::Result<()> {
+        Ok(())
+    }
+
+    fn get(
+        &self,
+        at: &Location,
+        read: &mut dyn FnMut(&mut dyn Read) -> storagex::Result<()>,
+    ) -> storagex::Result<()> {
+        let png = self.pictures.lock().unwrap().get(&at.to_string()).cloned();
+        read(&mut Cursor::new(png.ok_or(Kind::NotFound)?))
+    }
+
+    fn made(&self, _: &Location) -> storagex::Result<Option<SystemTime>> {
+        Ok(None)
+    }
+}
+
+/// Checks an error against the part of its message that a vector names.
+fn refused(path: &Path, error: &Error, expected: &str) {
+    let found = error.to_string();
+    assert!(
+        found.contains(expected),
+        "{}: {found}\n{expected}",
+        path.display()
+    );
+}
+
+/// A writer goes on with the journal of an upload to its store, and leaves all other files alone.
+#[test]
+fn journals_are_taken_up_or_refused() {
+    let files = files(Some("journal"));
+    assert!(files.len() > 20, "only {} journals", files.len());
+    let mut frames = Vec::new();
+    let bytes = Cursor::new(b"hello, world\n");
+    encode(bytes, &mut frames, &encode::Options::default()).unwrap();
+    for path in files {
+        let (value, before) = open(&path);
+        let (folder, at) = (tempfile::tempdir().unwrap(), path.display());
+        let journal = folder.path().join("journal");
+        fs::write(&journal, &before).unwrap();
+        let options = put::Options {
+            known: Some(put::Sources {
+                journals: vec![journal.clone()],
+                verify: Verify::None,
+                ..put::Sources::default()
+            }),
+            ..put::Options::default()
+        };
+        let store = value("store").unwrap_or_else(|| panic!("{at}: no store"));
+        let done = put(
+            Cursor::new(frames.clone()),
+            &[Memory::open(&store)],
+            &options,
+        );
+        let after = fs::read(&journal).unwrap();
+        match (value("keep"), value("error"), done) {
+            (Some(keep), None, Ok(done)) => {
+                let keep = &before[..keep.parse().unwrap()];
+                assert!(after.starts_with(keep), "{at}: {}", after.escape_ascii());
+                let own = String::from_utf8(after[keep.len()..].to_vec()).unwrap();
+                let head = format!("storagex-journal 1 {store} -\n");
+                let own = own.strip_prefix(&head).unwrap_or(&own);
+                assert_eq!(own.lines().count(), 2, "{at}: {own}"); // a frame and the index
+                let key = done.keys.first();
+                let last = format!("{} {}\n", key.digest, key.location);
+                assert!(own.ends_with(&last), "{at}: {own}");
+                assert!(after.starts_with(head.as_bytes()), "{at}");
+            }
+            (None, Some(expected), Err(e)) => {
+                assert!(matches!(e.kind(), Kind::Journal(_)), "{at}: {e}");
+                refused(&path, &e, &expected);
+                assert!(after == before, "{at}: touched");
+            }
+            (.., Err(e)) => panic!("{at}: {e}"),
+            (.., Ok(_)) => panic!("{at}: taken"),
+        }
+    }
+}
+
+/// A record of prunes is read as it was written, or refused.
+#[test]
+fn records_of_prunes_are_read_or_refused() {
+    let files = files(Some("prunes"));
+    assert!(files.len() > 15, "only {} records", files.len());
+    for path in files {
+        let (value, text) = open(&path);
+        let text = String::from_utf8(text).unwrap();
+        let at = path.display();
+        match (value("error"), Record::parse(&text)) {
+            (None, Ok(record)) => {
+                assert_eq!(record.render(), text, "{at}");
+                assert_eq!(
+                    Some(record.batches.len().to_string()),
+                    value("batches"),
+                    "{at}"
+                );
+                assert_eq!(
+                    Some(record.is_open()),
+                    value("open").map(|open| open == "yes"),
+                    "{at}"
+                );
+            }
+            (Some(expected), Err(e)) => refused(&path, &e, &expected),
+            (None, Err(e)) => panic!("{at}: {e}"),
+            (Some(_), Ok(record)) => panic!("{at}: read as {record:?}"),
+        }
+    }
+}
+
+/// A prune reads every line of a file of deletions before it misses the line of the key that it is given.
+#[test]
+fn files_of_deletions_are_read_or_refused() {
+    let files = files(Some("deletions"));
+    assert!(files.len() > 15, "only {} files of deletions", files.len());
+    let digest = Digest::of(b"");
+    let location = "https://host.example/none.png".parse().unwrap();
+    let keys = [Key { location, digest }.into()];
+    for path in files {
+        let (value, before) = open(&path);
+        let (folder, at) = (tempfile::tempdir().unwrap(), path.display());
+        let file = folder.path().join("deletions");
+        fs::write(&file, &before).unwrap();
+        let store = Memory::open("https://host.example");
+        let options = put::prune::Options::default();
+        let error = put::prune_deletions(&file, &store, &keys, &options).unwrap_err();
+        match (value("lines"), value("error")) {
+            (Some(lines), None) => {
+                assert_eq!(error.kind(), &Kind::NotFound, "{at}: {error}");
+                let found = String::from_utf8_lossy(&before).lines().count();
+                assert_eq!(lines, found.to_string(), "{at}");
+            }
+            (None, Some(expected)) => {
+                assert!(matches!(error.kind(), Kind::Journal(_)), "{at}: {error}");
+                refused(&path, &error, &expected);
+            }
+            _ => panic!("{at}: lines or error"),
+        }
+        assert!(fs::read(&file).unwrap() == before, "{at}: touched");
+    }
 }

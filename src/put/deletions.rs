@@ -184,9 +184,16 @@ impl Line {
         let mut fields = line.split('\t');
         let (key, url) = (fields.next().unwrap_or_default(), fields.next());
         let key = key.parse().map_err(|_| bad(line))?;
-        let since = fields
-            .next()
-            .map(|since| since.parse().map_err(|_| bad(line)));
+        let seconds = |since: &str| {
+            let is_digits = since.bytes().all(|c| c.is_ascii_digit());
+            let since = since.parse().ok().filter(|_| is_digits);
+            since.ok_or_else(|| bad(line))
+        };
+        let since = fields.next().map(seconds);
+        if fields.next().is_some() {
+            return Err(bad(line));
+        }
+        let url = url.filter(|url| !url.is_empty());
         Ok(Some(Line {
             key,
             url: url.ok_or_else(|| bad(line))?.to_owned(),

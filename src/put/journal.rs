@@ -106,7 +106,11 @@ fn text(name: &Name) -> String {
 fn name(text: &str) -> Option<Name> {
     let (digest, copy) = match text.split_once('.') {
         None => (text, 0),
-        Some((digest, copy)) => (digest, copy.parse().ok().filter(|copy| *copy > 0)?),
+        Some((digest, copy)) => {
+            let is_digits = copy.bytes().all(|c| c.is_ascii_digit());
+            let copy = copy.parse().ok().filter(|copy| is_digits && *copy > 0);
+            (digest, copy?)
+        }
     };
     let digest = Digest::from_checksum(&format!("blake3:{digest}"))?;
     Some(Name { digest, copy })
@@ -135,7 +139,7 @@ fn read(
     let words: Vec<&str> = first.split(' ').collect();
     let (store, prunes) = match words[..] {
         ["storagex-journal", "1", store, prunes] => (store, prunes),
-        ["storagex-journal", version, ..] => {
+        ["storagex-journal", version, ..] if version != "1" => {
             return bad(format!("version {}, expected 1", shown(version)));
         }
         _ => return bad("no journal of an upload, expected one or a new file".into()),

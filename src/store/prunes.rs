@@ -66,7 +66,8 @@ impl Record {
             let digits = text.len() == 16 && text.bytes().all(|c| c.is_ascii_hexdigit());
             digits.then(|| u64::from_str_radix(text, 16).ok()).flatten()
         };
-        let mut lines = text.lines();
+        let whole = text.strip_suffix('\n');
+        let mut lines = whole.unwrap_or_default().split('\n');
         let first = lines.next().and_then(|line| line.strip_prefix(MAGIC));
         let Some(change) = first.and_then(hex) else {
             return Err(bad("no record of prunes, expected one".into()));
@@ -75,7 +76,10 @@ impl Record {
             let (batch, done) = line.split_once(' ')?;
             let done = match done {
                 "-" => None,
-                seconds => Some(seconds.parse().ok()?),
+                seconds if seconds.bytes().all(|c| c.is_ascii_digit()) => {
+                    Some(seconds.parse().ok()?)
+                }
+                _ => return None,
             };
             Some((Batch(hex(batch)?), done))
         };
