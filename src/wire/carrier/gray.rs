@@ -26,16 +26,46 @@ pub fn is_lossy(picture: &[u8]) -> bool {
 /// [`Kind::Unsupported`](crate::Kind::Unsupported), [`Kind::BadPicture`](crate::Kind::BadPicture),
 /// [`Kind::Checksum`](crate::Kind::Checksum).
 pub fn parse(picture: &[u8], samples: &mut Vec<u8>) -> Result<()> {
+    match parse_raw(picture, samples)? {
+        Range::Full => {}
+        Range::Video => samples.iter_mut().for_each(|y| *y = stretched(*y)),
+    }
+    Ok(())
+}
+
+/// What black and white are in gray samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// 0 and 255.
+    Full,
+    /// 16 and 235, as in the luma of WebP.
+    Video,
+}
+
+/// As [`parse`], but doesn't stretch the luma of a lossy WebP, which would round it; gives its range.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_raw(picture: &[u8], samples: &mut Vec<u8>) -> Result<Range> {
     match Format::of(picture) {
-        Format::Jpeg => jpeg::luma(picture, samples),
-        Format::Webp if is_lossy(picture) => webp::luma(picture, container::size(picture), samples),
+        Format::Jpeg => jpeg::luma(picture, samples)?,
+        Format::Webp if is_lossy(picture) => {
+            webp::luma(picture, container::size(picture), samples)?;
+            return Ok(Range::Video);
+        }
         Format::Webp | Format::Png => {
             let mut rgb = Vec::new();
             colours(picture, &mut rgb)?;
             pixels::luma(&rgb, samples);
-            Ok(())
         }
     }
+    Ok(Range::Full)
+}
+
+#[expect(clippy::cast_possible_truncation)] // at most 255
+fn stretched(y: u8) -> u8 {
+    ((u32::from(y.clamp(16, 235)) - 16) * 255 + 109).div_euclid(219) as u8
 }
 
 /// How a picture that [`container`] found is turned, by its EXIF: 1 to 8, 1 is upright.

@@ -18,6 +18,7 @@ use super::frame::{self, HEADER, Size, TRAILER, Trailer};
 use super::v1;
 use crate::error::{Error, Kind, Result};
 use container::Format;
+use gray::Range;
 use plain::Color;
 use std::fmt;
 use sturdy::damage::Damage;
@@ -218,15 +219,29 @@ pub fn read_frame(picture: &[u8], limit: usize, bytes: &mut Vec<u8>) -> Result<F
     let is_png = Format::of(picture) == Format::Png;
     if is_png
         && plain::parse(picture, Color::Gray, size, &mut samples)
-        && let Some(frame) = read_samples(&samples, size, limit, bytes)?
+        && let Some(frame) = read_samples(&samples, size, Range::Full, limit, bytes)?
     {
         let as_is = frame.corrections.wrong == 0;
         return Ok(Frame { as_is, ..frame });
     }
     let is_lossy = gray::is_lossy(picture);
     if is_lossy {
-        gray::parse(picture, &mut samples)?;
-        if let Some(frame) = read_turned(picture, &mut samples, limit, bytes)? {
+        let luma = match Format::of(picture) {
+            Format::Jpeg => jpeg::Luma::parse(picture)?,
+            _ => None,
+        };
+        let range = match luma {
+            Some(luma) => {
+                let found = sturdy::read_blocks(&luma, size, bytes)?;
+                if let Some(frame) = sturdy_frame(found, size, limit, bytes)? {
+                    return Ok(frame);
+                }
+                luma.samples(&mut samples);
+                Range::Full
+            }
+            None => gray::parse_raw(picture, &mut samples)?,
+        };
+        if let Some(frame) = read_turned(picture, &mut samples, range, limit, bytes)? {
             return Ok(frame);
         }
     }
@@ -245,7 +260,7 @@ pub fn read_frame(picture: &[u8], limit: usize, bytes: &mut Vec<u8>) -> Result<F
     if !is_lossy {
         pixels::luma(bytes, &mut samples);
         let mut found = Vec::new();
-        if let Some(frame) = read_samples(&samples, size, limit, &mut found)? {
+        if let Some(frame) = read_samples(&samples, size, Range::Full, limit, &mut found)? {
             *bytes = found;
             return Ok(frame);
         }
@@ -274,17 +289,18 @@ pub fn read_any(picture: &[u8], limit: usize, bytes: &mut Vec<u8>) -> Result<Opt
 fn read_turned(
     picture: &[u8],
     samples: &mut Vec<u8>,
+    range: Range,
     limit: usize,
     bytes: &mut Vec<u8>,
 ) -> Result<Option<Frame>> {
     let size = container::size(picture);
-    let found = read_samples(samples, size, limit, bytes)?;
+    let found = read_samples(samples, size, range, limit, bytes)?;
     match gray::orientation(picture) {
         1 => Ok(found),
         _ if found.is_some() => Ok(found),
         orientation => {
             let size = gray::turn(samples, size, orientation);
-            read_samples(samples, size, limit, bytes)
+            read_samples(samples, size, range, limit, bytes)
         }
     }
 }
@@ -306,10 +322,22 @@ pub fn as_written(frame: &Frame, bytes: &[u8], picture: &mut Vec<u8>) {
 pub fn read_samples(
     samples: &[u8],
     size: Size,
+    range: Range,
     limit: usize,
     bytes: &mut Vec<u8>,
 ) -> Result<Option<Frame>> {
-    let Some((level, corrections)) = sturdy::read(samples, size, bytes)? else {
+    let found = sturdy::read(samples, size, range, bytes)?;
+    sturdy_frame(found, size, limit, bytes)
+}
+
+/// The frame that was found in a sturdy picture, whose frame bytes these are.
+fn sturdy_frame(
+    found: Option<(Level, Corrections)>,
+    size: Size,
+    limit: usize,
+    bytes: &[u8],
+) -> Result<Option<Frame>> {
+    let Some((level, corrections)) = found else {
         return Ok(None);
     };
     let (trailer, payload_crc) = frame::parse(bytes, limit)?;

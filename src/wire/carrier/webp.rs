@@ -39,7 +39,8 @@ pub fn parse(picture: &[u8], size: Size, pixels: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// Reads the luma of a whole lossy WebP into `samples`, in place of what it holds, from 0 to 255.
+/// Reads the luma of a whole lossy WebP into `samples`, in place of what it holds, as it is in it: black
+/// is 16, and white 235.
 ///
 /// # Errors
 ///
@@ -58,15 +59,9 @@ pub fn luma(picture: &[u8], size: Size, samples: &mut Vec<u8>) -> Result<()> {
     }
     samples.clear();
     for line in frame.ybuf.chunks(row).take(height) {
-        samples.extend(line[..width].iter().map(|&y| full_range(y)));
+        samples.extend_from_slice(&line[..width]);
     }
     Ok(())
-}
-
-/// Luma of WebP goes from 16 to 235.
-#[expect(clippy::cast_possible_truncation)] // at most 255
-fn full_range(y: u8) -> u8 {
-    ((u32::from(y.clamp(16, 235)) - 16) * 255 + 109).div_euclid(219) as u8
 }
 
 fn open(picture: &[u8], size: Size) -> Result<WebPDecoder<Cursor<&[u8]>>> {

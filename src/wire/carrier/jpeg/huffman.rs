@@ -130,17 +130,17 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Takes `count` bits, at most 16, of those that [`fill`](Self::fill) has seen to.
+    /// Takes `count` bits, at most 32, of those that [`fill`](Self::fill) has seen to.
     #[inline]
     fn take(&mut self, count: u32) -> u32 {
-        debug_assert!(count <= 16);
+        debug_assert!(count <= 32);
         let bits = (self.window >> 32 >> (32 - count)) as u32;
         self.window <<= count;
         self.count -= count;
         bits
     }
 
-    /// The next `count` bits, at most 16.
+    /// The next `count` bits, at most 32.
     #[inline]
     pub fn bits(&mut self, count: u32) -> u32 {
         self.fill();

@@ -182,6 +182,46 @@ pub fn luma(picture: &[u8], luma: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
+/// The luma of a JPEG as it is in it: as coefficients of blocks.
+pub(super) struct Luma {
+    plane: scan::Plane,
+    size: Size,
+}
+
+impl Luma {
+    /// Reads that of a whole JPEG; none where it isn't a luma sample for each pixel.
+    ///
+    /// # Errors
+    ///
+    /// As [`luma`].
+    pub fn parse(picture: &[u8]) -> Result<Option<Luma>> {
+        let header = Header::parse(picture)?;
+        header.check()?;
+        if header.is_rgb() {
+            return Ok(None);
+        }
+        let size = header.size;
+        let plane = scan::read(picture, &header, 1)?.swap_remove(0);
+        Ok((plane.scale == (1, 1)).then_some(Luma { plane, size }))
+    }
+
+    /// Its samples, as [`luma`] gives them.
+    pub fn samples(&self, samples: &mut Vec<u8>) {
+        samples::render(&self.plane, self.size, samples);
+    }
+
+    /// Rows of blocks, each block of 64 numbers in zigzag order. Rows may be longer than the picture.
+    pub fn rows(&self) -> impl Iterator<Item = &[[i16; 64]]> {
+        let (blocks, _) = self.plane.coefficients.as_chunks();
+        blocks.chunks(self.plane.across.max(1))
+    }
+
+    /// What the numbers are multiplied by to be coefficients of the orthonormal DCT.
+    pub fn steps(&self) -> &Table {
+        &self.plane.table
+    }
+}
+
 /// Reads the pixels of a whole JPEG into `pixels`, in place of what it holds, as 8-bit RGB.
 ///
 /// # Errors

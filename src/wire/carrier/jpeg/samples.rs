@@ -90,6 +90,7 @@ mod tests {
             coefficients,
             table,
             sampling: (1, 1),
+            nonzero: Vec::new(),
         };
         let mut samples = Vec::new();
         render(&plane, size, &mut samples);

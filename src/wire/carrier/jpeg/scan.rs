@@ -28,6 +28,9 @@ pub struct Plane {
     pub table: Table,
     /// Blocks of a unit, across and down.
     pub sampling: (usize, usize),
+    /// Of each block of a progressive JPEG the coefficients that aren't zero, but the first: bit n for
+    /// the nth. So what refines them goes from one to the next, and finds the nth zero at once.
+    pub nonzero: Vec<u64>,
 }
 
 /// Reads the coefficients of a whole JPEG: of the first `keep` components.
@@ -78,9 +81,24 @@ struct Scan {
     parts: Vec<(usize, usize, usize)>,
     /// First and last coefficient.
     band: (usize, usize),
-    /// Bit position before (0 in a first scan), and of this one.
-    high: u8,
+    /// The bit position of this scan.
     low: u8,
+    step: Step,
+}
+
+/// What a scan has of each block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// All coefficients, as in a baseline JPEG.
+    All,
+    /// The first coefficient.
+    First,
+    /// A further bit of it.
+    RefineFirst,
+    /// A band of other coefficients.
+    Band,
+    /// A further bit of each.
+    RefineBand,
 }
 
 /// What goes on from one block to the next.
@@ -128,6 +146,10 @@ impl<'a> Decoder<'a> {
                 coefficients: vec![0; blocks * 64],
                 table: [1; 64],
                 sampling,
+                nonzero: match header.process {
+                    SOF2 => vec![0; blocks],
+                    _ => Vec::new(),
+                },
             })
         };
         Ok(Decoder {
@@ -190,6 +212,7 @@ impl<'a> Decoder<'a> {
                 .filter(|_| dc < 4 && ac < 4)
                 .map(|number| (number, dc, ac))
         };
+        let high = bits >> 4;
         let scan = Scan {
             parts: parts
                 .chunks(2)
@@ -197,8 +220,14 @@ impl<'a> Decoder<'a> {
                 .collect::<Option<_>>()
                 .ok_or_else(bad)?,
             band: (usize::from(first), usize::from(last)),
-            high: bits >> 4,
             low: bits & 15,
+            step: match (self.header.process == SOF2, first, high) {
+                (false, ..) => Step::All,
+                (true, 0, 0) => Step::First,
+                (true, 0, _) => Step::RefineFirst,
+                (true, _, 0) => Step::Band,
+                (true, ..) => Step::RefineBand,
+            },
         };
         let is_good = match self.header.process == SOF2 {
             true => {
@@ -210,7 +239,7 @@ impl<'a> Decoder<'a> {
                 };
                 one_kind && first <= last && last < 64 && scan.low < 14
             }
-            false => scan.band == (0, 63) && scan.high == 0 && scan.low == 0,
+            false => scan.band == (0, 63) && high == 0 && scan.low == 0,
         };
         let is_good = is_good && !scan.parts.is_empty() && scan.parts.len() <= 4;
         if is_good { Ok(scan) } else { Err(bad()) }
@@ -223,22 +252,35 @@ impl<'a> Decoder<'a> {
         if !wanted {
             return Ok(skip(data));
         }
+        let Decoder { planes, dc, ac, .. } = self;
+        let tables = |&(number, of_dc, of_ac): &(usize, usize, usize)| Part {
+            number,
+            dc: dc[of_dc].as_ref(),
+            ac: ac[of_ac].as_ref(),
+        };
+        let parts: Vec<Part> = scan.parts.iter().map(tables).collect();
+        let (is_single, interval) = (parts.len() == 1, self.interval);
+        let (across, down) = match is_single {
+            true => planes[parts[0].number].used,
+            false => self.units,
+        };
         let mut bits = Bits::new(data);
         let mut state = State::default();
-        let single = <[_; 1]>::try_from(&scan.parts[..]).ok();
-        let (across, down) = match single {
-            Some([(number, ..)]) => self.planes[number].used,
-            None => self.units,
-        };
         for unit in 0..across * down {
-            if self.interval > 0 && unit > 0 && unit % self.interval == 0 {
+            if interval > 0 && unit > 0 && unit % interval == 0 {
                 bits = restart(&bits)?;
                 state = State::default();
             }
-            let place = (unit % across, unit / across);
-            match single {
-                Some([part]) => self.block(&scan, part, place, &mut state, &mut bits)?,
-                None => self.unit(&scan, place, &mut state, &mut bits)?,
+            let (x, y) = (unit % across, unit / across);
+            for part in &parts {
+                let plane = &mut planes[part.number];
+                let (wide, high) = if is_single { (1, 1) } else { plane.sampling };
+                for j in 0..high {
+                    for i in 0..wide {
+                        let at = (y * high + j) * plane.across + x * wide + i;
+                        read_block(&scan, part, plane, at, &mut state, &mut bits)?;
+                    }
+                }
             }
             if bits.is_over() {
                 return Err(damaged("a scan ends early"));
@@ -246,61 +288,69 @@ impl<'a> Decoder<'a> {
         }
         Ok(skip(bits.rest()))
     }
+}
 
-    /// Reads the blocks of a unit, of each component in turn.
-    fn unit(
-        &mut self,
-        scan: &Scan,
-        (x, y): (usize, usize),
-        state: &mut State,
-        bits: &mut Bits,
-    ) -> Result<()> {
-        for &part in &scan.parts {
-            let (across, down) = self.planes[part.0].sampling;
-            for j in 0..down {
-                for i in 0..across {
-                    let place = (x * across + i, y * down + j);
-                    self.block(scan, part, place, state, bits)?;
-                }
-            }
-        }
-        Ok(())
+/// A component of a scan, and its tables.
+struct Part<'a> {
+    number: usize,
+    dc: Option<&'a huffman::Table>,
+    ac: Option<&'a huffman::Table>,
+}
+
+impl<'a> Part<'a> {
+    fn dc(&self) -> Result<&'a huffman::Table> {
+        self.dc.ok_or_else(no_table)
     }
 
-    fn block(
-        &mut self,
-        scan: &Scan,
-        (number, dc, ac): (usize, usize, usize),
-        (x, y): (usize, usize),
-        state: &mut State,
-        bits: &mut Bits,
-    ) -> Result<()> {
-        let plane = &mut self.planes[number];
-        let at = (y * plane.across + x) * 64;
-        let mut unwanted = [0; 64];
-        let block = match number < self.keep {
-            true => plane.coefficients[at..].first_chunk_mut(),
-            false => Some(&mut unwanted),
-        };
-        let block = block.expect("internal error: a block outside of its plane");
-        let none = || damaged("a table of codes is missing");
-        let dc = || self.dc[dc].as_ref().ok_or_else(none);
-        let ac = || self.ac[ac].as_ref().ok_or_else(none);
-        let previous = &mut state.previous[number];
-        match (self.header.process == SOF2, scan.band.0, scan.high) {
-            (false, ..) => sequential(block, dc()?, ac()?, previous, bits),
-            (true, 0, 0) => {
-                difference(dc()?, previous, bits)?;
+    fn ac(&self) -> Result<&'a huffman::Table> {
+        self.ac.ok_or_else(no_table)
+    }
+}
+
+#[cold]
+fn no_table() -> crate::error::Error {
+    damaged("a table of codes is missing")
+}
+
+/// Reads what a scan has of block `at` of a plane; of one that isn't kept, to no end.
+#[inline]
+fn read_block(
+    scan: &Scan,
+    part: &Part,
+    plane: &mut Plane,
+    at: usize,
+    state: &mut State,
+    bits: &mut Bits,
+) -> Result<()> {
+    let previous = &mut state.previous[part.number];
+    let (blocks, _) = plane.coefficients.as_chunks_mut();
+    let block: Option<&mut [i16; 64]> = blocks.get_mut(at);
+    let nonzero = plane.nonzero.get_mut(at);
+    match (scan.step, block, nonzero) {
+        (Step::All, Some(block), _) => sequential(block, part, previous, bits),
+        (Step::All, None, _) => sequential(&mut [0; 64], part, previous, bits),
+        (Step::First, block, _) => {
+            difference(part.dc()?, previous, bits)?;
+            if let Some(block) = block {
                 block[0] = narrow(*previous << scan.low);
-                Ok(())
             }
-            (true, 0, _) => {
-                block[0] |= narrow(i32::from(bits.bits(1) == 1) << scan.low);
-                Ok(())
-            }
-            (true, _, 0) => first(block, scan, ac()?, &mut state.run, bits),
-            (true, ..) => refine(block, scan, ac()?, &mut state.run, bits),
+            Ok(())
         }
+        (Step::RefineFirst, block, _) => {
+            let bit = narrow(i32::from(bits.bits(1) == 1) << scan.low);
+            if let Some(block) = block {
+                block[0] |= bit;
+            }
+            Ok(())
+        }
+        (Step::Band, Some(block), Some(nonzero)) => {
+            band(block, nonzero, scan, part.ac()?, &mut state.run, bits)
+        }
+        (Step::RefineBand, Some(block), Some(nonzero)) => {
+            refine(block, nonzero, scan, part.ac()?, &mut state.run, bits)
+        }
+        // Scans of a band have a single component, and are skipped if it isn't kept.
+        (Step::Band | Step::RefineBand, ..) => Ok(()),
     }
 }
 
@@ -347,12 +397,12 @@ fn difference(table: &huffman::Table, previous: &mut i32, bits: &mut Bits) -> Re
 /// All coefficients of a block.
 fn sequential(
     block: &mut [i16; 64],
-    dc: &huffman::Table,
-    ac: &huffman::Table,
+    part: &Part,
     previous: &mut i32,
     bits: &mut Bits,
 ) -> Result<()> {
-    difference(dc, previous, bits)?;
+    let ac = part.ac()?;
+    difference(part.dc()?, previous, bits)?;
     block[0] = narrow(*previous);
     let mut at = 1;
     while at < 64 {
@@ -377,8 +427,9 @@ fn too_many() -> crate::error::Error {
 }
 
 /// The first bits of a band of coefficients.
-fn first(
+fn band(
     block: &mut [i16; 64],
+    nonzero: &mut u64,
     scan: &Scan,
     ac: &huffman::Table,
     run: &mut u32,
@@ -404,6 +455,7 @@ fn first(
                     return Err(too_many());
                 }
                 block[at] = narrow(bits.number(size) << scan.low);
+                *nonzero |= 1 << at;
                 at += 1;
             }
         }
@@ -417,65 +469,97 @@ fn end_of_bands(size: u8, bits: &mut Bits) -> u32 {
 }
 
 /// A further bit of a band of coefficients.
+#[expect(clippy::cast_possible_wrap)] // of a single bit
 fn refine(
     block: &mut [i16; 64],
+    nonzero: &mut u64,
     scan: &Scan,
     ac: &huffman::Table,
     run: &mut u32,
     bits: &mut Bits,
 ) -> Result<()> {
-    let bit = 1i16 << scan.low;
-    let (mut at, last) = scan.band;
-    if *run == 0 {
-        while at <= last {
-            let symbol = bits.symbol(ac)?;
-            let (zeros, size) = (symbol >> 4, symbol & 15);
-            let value = match (size, zeros) {
-                (0, 15) => 0,
-                (0, _) => {
-                    *run = end_of_bands(zeros, bits);
-                    break;
-                }
-                (1, _) if bits.bits(1) == 1 => bit,
-                (1, _) => -bit,
-                _ => return Err(damaged("a coefficient that begins with more than a bit")),
-            };
-            at = refine_run(block, (at, last), usize::from(zeros), bit, bits);
-            if value != 0 {
-                if at > last {
-                    return Err(too_many());
-                }
-                block[at] = value;
+    let (bit, old) = (1i16 << scan.low, *nonzero);
+    let (first, last) = scan.band;
+    let mut further = Further::default();
+    // The coefficients of the band that are still to come.
+    let mut left = !0 << first & !0 >> (63 - last);
+    while *run == 0 && left != 0 {
+        let symbol = bits.symbol(ac)?;
+        let (zeros, size) = (symbol >> 4, symbol & 15);
+        if size > 1 {
+            return Err(damaged("a coefficient that begins with more than a bit"));
+        }
+        if size == 0 && zeros < 15 {
+            *run = end_of_bands(zeros, bits);
+            break;
+        }
+        let is_negative = if size == 1 {
+            narrow(bits.bits(1) as i32) - 1
+        } else {
+            0
+        };
+        let mut free = left & !old;
+        for _ in 0..zeros {
+            free &= free.wrapping_sub(1);
+        }
+        // The zero after so many others, and those before it; without one, all.
+        let place = free & free.wrapping_neg();
+        let before = left & place.wrapping_sub(1);
+        further.take(before & old, bits);
+        left &= !(before | place);
+        if size == 1 {
+            if place == 0 {
+                return Err(too_many());
             }
-            at += 1;
+            block[place.trailing_zeros() as usize & 63] = (bit ^ is_negative) - is_negative;
+            *nonzero |= place;
         }
     }
     if *run > 0 {
-        refine_run(block, (at, last), usize::MAX, bit, bits);
+        further.take(left & old, bits);
         *run -= 1;
     }
+    further.add(block, bit);
     Ok(())
 }
 
-/// Gives those coefficients a further bit that have some, up to the zero after `zeros` of them, whose
-/// place is given.
-fn refine_run(
-    block: &mut [i16; 64],
-    (first, last): (usize, usize),
-    mut zeros: usize,
-    bit: i16,
-    bits: &mut Bits,
-) -> usize {
-    for (at, coefficient) in block.iter_mut().enumerate().take(last + 1).skip(first) {
-        if *coefficient == 0 {
-            if zeros == 0 {
-                return at;
-            }
-            zeros -= 1;
-        } else if bits.bits(1) == 1 && *coefficient & bit == 0 {
-            let sign = coefficient.signum();
-            *coefficient = coefficient.wrapping_add(sign * bit);
+/// The further bits of coefficients of a block, which come in their order, but not all at once.
+#[derive(Default)]
+struct Further {
+    coefficients: u64,
+    /// The last one lowest.
+    bits: u64,
+    count: u32,
+}
+
+impl Further {
+    /// Takes those of these coefficients.
+    #[inline]
+    fn take(&mut self, these: u64, bits: &mut Bits) {
+        self.coefficients |= these;
+        let mut count = these.count_ones();
+        self.count += count;
+        if count > 32 {
+            self.bits = self.bits << 32 | u64::from(bits.bits(32));
+            count -= 32;
+        }
+        self.bits = self.bits << count | u64::from(bits.bits(count));
+    }
+
+    /// Gives them to the coefficients.
+    #[inline]
+    fn add(mut self, block: &mut [i16; 64], bit: i16) {
+        self.bits = self.bits.rotate_right(self.count);
+        while self.coefficients != 0 {
+            let coefficient = &mut block[self.coefficients.trailing_zeros() as usize & 63];
+            self.coefficients &= self.coefficients - 1;
+            self.bits = self.bits.rotate_left(1);
+            // All bits or none: whether there is a bit to add, and whether it is negative. Which of these
+            // it is can't be foreseen, so there are no branches.
+            let is_one = -narrow((self.bits & 1) as i32);
+            let is_negative = *coefficient >> 15;
+            let more = bit & !*coefficient & is_one;
+            *coefficient = coefficient.wrapping_add((more ^ is_negative) - is_negative);
         }
     }
-    last + 1
 }

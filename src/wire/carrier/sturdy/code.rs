@@ -11,6 +11,7 @@
 //! limits and so harm too much of a word.
 
 use super::reed_solomon::{self, CHECK, MOST, WORD};
+use super::soft::{self, Doubt};
 use super::{Corrections, Level, symbols};
 use crate::error::{Kind, Result};
 use crate::wire::frame::Size;
@@ -84,23 +85,35 @@ impl Layout {
     }
 
     /// Takes the frame bytes out of a sequence from which the mask has been taken, in place of what
-    /// `frame_bytes` holds.
+    /// `frame_bytes` holds. `again` reads the sequence once more, with the doubts in each byte; it is
+    /// called where words have more wrong bytes than the code alone corrects.
     ///
     /// # Errors
     ///
     /// [`Kind::Uncorrectable`].
-    pub fn decode(&self, sequence: &[u8], frame_bytes: &mut Vec<u8>) -> Result<Corrections> {
+    pub fn decode(
+        &self,
+        sequence: &[u8],
+        again: impl FnOnce() -> (Vec<u8>, Vec<Doubt>),
+        frame_bytes: &mut Vec<u8>,
+    ) -> Result<Corrections> {
         let mut words = vec![0; self.words * self.length];
         self.deinterleave(sequence, &mut words);
         let mut corrections = Corrections::default();
-        let mut lost = 0;
-        reed_solomon::decode(&mut words, self.length, |wrong| match wrong {
-            Some(wrong) => corrections.add(self.length, wrong),
-            None => lost += 1,
+        let (mut number, mut failed) = (0, Vec::new());
+        reed_solomon::decode(&mut words, self.length, |wrong| {
+            match wrong {
+                Some(wrong) => corrections.add(self.length, wrong),
+                None => failed.push(number),
+            }
+            number += 1;
         });
-        if lost > 0 {
-            let of = self.words;
-            return Err(Kind::Uncorrectable { lost, of }.into());
+        if !failed.is_empty() {
+            let lost = self.correct_softly(&mut words, &failed, &again(), &mut corrections);
+            if lost > 0 {
+                let of = self.words;
+                return Err(Kind::Uncorrectable { lost, of }.into());
+            }
         }
         frame_bytes.clear();
         for word in words.chunks_exact(self.length) {
@@ -109,10 +122,53 @@ impl Layout {
         Ok(corrections)
     }
 
+    /// Corrects the words of these numbers by the doubts in their bytes; gives the number of those where
+    /// it can't. A word that takes many tries is left for later, and gets them if few others do: where
+    /// there are many, the picture is lost, and this should be known soon.
+    fn correct_softly(
+        &self,
+        words: &mut [u8],
+        failed: &[usize],
+        (bytes, doubts): &(Vec<u8>, Vec<Doubt>),
+        corrections: &mut Corrections,
+    ) -> usize {
+        /// Bytes of a word that are changed in each combination, first and later.
+        const FIRST: u32 = 8;
+        const LATER: u32 = 16;
+        /// Words that are left for later.
+        const FEW: usize = 4;
+        let mut correct = |word: usize, changed: u32, tries: &mut usize| {
+            let places: Vec<usize> = self.places(word).collect();
+            let doubts: Vec<Doubt> = places.iter().map(|&at| doubts[at]).collect();
+            let mut corrected: Vec<u8> = places.iter().map(|&at| bytes[at]).collect();
+            if !soft::correct(&mut corrected, &doubts, changed, tries) {
+                return false;
+            }
+            let word = &mut words[word * self.length..][..self.length];
+            let wrong = word.iter().zip(&corrected).filter(|(a, b)| a != b).count();
+            corrections.add(self.length, wrong);
+            word.copy_from_slice(&corrected);
+            true
+        };
+        let mut tries = 24 * soft::tries(FIRST);
+        let mut left = failed.to_vec();
+        left.retain(|&word| !correct(word, FIRST, &mut tries));
+        if left.len() <= FEW {
+            tries = 2 * soft::tries(LATER);
+            left.retain(|&word| !correct(word, LATER, &mut tries));
+        }
+        left.len()
+    }
+
+    /// Where the bytes of a word are in the sequence.
+    fn places(self, word: usize) -> impl Iterator<Item = usize> {
+        let words = self.words;
+        (0..self.length).map(move |column| column * words + rotated(word, column, words))
+    }
+
     /// Where the bytes of the last word are in the sequence.
     pub fn last_word(self) -> impl Iterator<Item = usize> {
-        let words = self.words;
-        (0..self.length).map(move |column| column * words + rotated(words - 1, column, words))
+        self.places(self.words - 1)
     }
 
     /// The data of a word; none where it can't be corrected.

@@ -11,7 +11,7 @@
 
 use super::symbols::Coefficients;
 use super::{Level, UNIT, find, levels_of};
-use crate::wire::carrier::gray;
+use crate::wire::carrier::gray::{self, Range};
 use crate::wire::frame::Size;
 use std::f64::consts::{LN_2, TAU};
 use std::fmt;
@@ -105,7 +105,7 @@ fn unscaled(samples: &[u8], size: Size, start: (u8, u8), noise: &Noise) -> Damag
         _ if noise.is_weak() => return Damage::NoBlocks,
         (x, y) => return Damage::Shifted(x, y),
     }
-    let coefficients = Coefficients::of(samples, size);
+    let coefficients = Coefficients::of(samples, size, Range::Full);
     let fits = |level: &Level| coefficients.misfit(*level) < FITS;
     match () {
         () if Level::ALL.iter().any(fits) => Damage::BlocksLost,
@@ -123,7 +123,7 @@ fn turned(samples: &[u8], size: Size) -> Option<u8> {
     (2..=8).find(|&orientation| {
         let mut turned = samples.to_vec();
         let size = gray::turn(&mut turned, size, orientation);
-        let coefficients = Coefficients::of(&turned, size);
+        let coefficients = Coefficients::of(&turned, size, Range::Full);
         find(&coefficients, size, &levels_of(size)).is_some()
     })
 }

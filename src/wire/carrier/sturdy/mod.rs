@@ -11,16 +11,20 @@
 mod code;
 pub mod damage;
 mod reed_solomon;
+mod soft;
 mod symbols;
 mod tables;
 #[cfg(test)]
 mod tests;
 mod transform;
 
+use super::gray::Range;
+use super::jpeg::Luma;
 use super::plain::{self, Color};
 use crate::error::{Kind, Result};
 use crate::wire::frame::{self, HEADER, Size, TRAILER};
 use code::Layout;
+use soft::Doubt;
 use std::fmt;
 use std::str::FromStr;
 use symbols::Coefficients;
@@ -222,20 +226,55 @@ pub fn write(frame_bytes: &[u8], size: Size, level: Level, png: &mut Vec<u8>) {
 pub fn read(
     samples: &[u8],
     size: Size,
+    range: Range,
     frame_bytes: &mut Vec<u8>,
 ) -> Result<Option<(Level, Corrections)>> {
     let levels = levels_of(size);
     if levels.is_empty() || samples.len() != size.pixel_bytes() / 3 {
         return Ok(None);
     }
-    let coefficients = Coefficients::of(samples, size);
-    let Some((level, variant)) = find(&coefficients, size, &levels) else {
+    let coefficients = Coefficients::of(samples, size, range);
+    read_coefficients(&coefficients, size, &levels, frame_bytes)
+}
+
+/// As [`read`], of the coefficients of a JPEG, which has the same transform.
+///
+/// # Errors
+///
+/// As [`read`].
+pub(super) fn read_blocks(
+    luma: &Luma,
+    size: Size,
+    frame_bytes: &mut Vec<u8>,
+) -> Result<Option<(Level, Corrections)>> {
+    let levels = levels_of(size);
+    if levels.is_empty() {
+        return Ok(None);
+    }
+    let coefficients = Coefficients::of_blocks(luma, size);
+    read_coefficients(&coefficients, size, &levels, frame_bytes)
+}
+
+fn read_coefficients(
+    coefficients: &Coefficients,
+    size: Size,
+    levels: &[Level],
+    frame_bytes: &mut Vec<u8>,
+) -> Result<Option<(Level, Corrections)>> {
+    let found = find(coefficients, size, levels);
+    let found = found.or_else(|| find_softly(coefficients, size, levels));
+    let Some((level, variant)) = found else {
         return Ok(None);
     };
     let mut sequence = Vec::new();
     coefficients.bytes(level, &mut sequence);
     code::mask(&mut sequence, variant);
-    let corrections = Layout::of(size, level).decode(&sequence, frame_bytes)?;
+    let again = || {
+        let (mut sequence, doubts) = coefficients.doubts(level);
+        code::mask(&mut sequence, variant);
+        (sequence, doubts)
+    };
+    let corrections = Layout::of(size, level).decode(&sequence, again, frame_bytes)?;
     Ok(Some((level, corrections)))
 }
 
@@ -265,4 +304,29 @@ fn find(coefficients: &Coefficients, size: Size, levels: &[Level]) -> Option<(Le
         let found = words.find(|(level, word)| is_it(*level, word, variant));
         found.map(|(level, _)| (*level, variant))
     })
+}
+
+/// As [`find`], where the last code word has more wrong bytes than the code alone corrects: only at
+/// levels to whose values most coefficients are near, as it takes long.
+fn find_softly(coefficients: &Coefficients, size: Size, levels: &[Level]) -> Option<(Level, u8)> {
+    /// A mean distance from the values of symbols, in steps, of what may be corrected; without any
+    /// relation it is 0.25.
+    const NEAR: f64 = 0.22;
+    let mut levels = levels.iter().copied();
+    let level = levels.find(|&level| coefficients.misfit(level) < NEAR)?;
+    let layout = Layout::of(size, level);
+    let (bytes, doubts) = coefficients.doubts(level);
+    let doubts: Vec<Doubt> = layout.last_word().map(|at| doubts[at]).collect();
+    let is_it = |variant: &u8| {
+        let mask = code::mask_at(layout.last_word(), *variant);
+        let places = layout.last_word().zip(mask);
+        let mut word: Vec<u8> = places.map(|(at, mask)| bytes[at] ^ mask).collect();
+        // The first one serves nearly every picture.
+        let changed = if *variant == 0 { 12 } else { 8 };
+        let mut tries = soft::tries(changed);
+        soft::correct(&mut word, &doubts, changed, &mut tries)
+            && frame::has_magic(&word[..word.len() - reed_solomon::CHECK])
+    };
+    let found = (0..code::VARIANTS).find(is_it)?;
+    Some((level, found))
 }

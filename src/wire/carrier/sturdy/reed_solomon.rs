@@ -226,19 +226,82 @@ fn correct(word: &mut [u8], check: [u8; CHECK]) -> Option<usize> {
     if remainder == [0; CHECK] {
         return Some(0);
     }
-    let syndromes = syndromes(&remainder);
-    let (locator, errors) = locator(&syndromes)?;
-    let powers = roots(&locator, errors, word.len())?;
-    let evaluator = evaluator(&syndromes, &locator);
-    for &power in &powers[..errors] {
-        let at = word.len() - 1 - usize::from(power);
-        word[at] ^= magnitude(&evaluator, &locator, errors, power);
+    let errors = errors(&syndromes(&remainder), &[], word.len())?;
+    for (place, change) in errors.of(word.len()) {
+        word[place] ^= change;
     }
-    Some(errors)
+    Some(errors.count)
+}
+
+/// What is wrong in a word, by its syndromes; none where there is too much. The places that are `erased`,
+/// 32 at most, are those that the caller doubts: their number and twice that of errors elsewhere may be
+/// 32 together.
+///
+/// Places are powers of x: the last byte of a word has the power 0.
+#[must_use]
+pub fn errors(syndromes: &Syndromes, erased: &[u8], length: usize) -> Option<Errors> {
+    let (locator, count) = locator(syndromes, erased)?;
+    let powers = roots(&locator, count, length)?;
+    let evaluator = evaluator(syndromes, &locator, count);
+    let mut changes = [0; CHECK];
+    for (change, &power) in changes.iter_mut().zip(&powers[..count]) {
+        *change = magnitude(&evaluator, &locator, count, power);
+    }
+    Some(Errors {
+        count,
+        powers,
+        changes,
+    })
+}
+
+/// The bytes that are wrong in a word.
+#[derive(Debug)]
+pub struct Errors {
+    /// How many there are, those that were erased included, even if they turned out to be right.
+    pub count: usize,
+    powers: [u8; CHECK],
+    changes: [u8; CHECK],
+}
+
+impl Errors {
+    /// Their places in a word of this length, from the first byte on, and what was added to them; 0 if
+    /// they were erased and right.
+    pub fn of(&self, length: usize) -> impl Iterator<Item = (usize, u8)> {
+        let pairs = self.powers.iter().zip(&self.changes).take(self.count);
+        pairs.map(move |(&power, &change)| (length - 1 - usize::from(power), change))
+    }
+}
+
+/// What the check bytes of a word say of its errors.
+pub type Syndromes = [u8; CHECK];
+
+/// The syndromes of a word.
+#[must_use]
+pub fn syndromes_of(word: &[u8]) -> Syndromes {
+    let (data, came) = word.split_at(word.len() - CHECK);
+    let mut remainder = check(data);
+    let pairs = remainder.iter_mut().zip(came);
+    pairs.for_each(|(byte, came)| *byte ^= came);
+    syndromes(&remainder)
+}
+
+/// Makes the syndromes of a word those of the same word with something added to the byte at this power of
+/// x.
+pub fn add(syndromes: &mut Syndromes, power: u8, change: u8) {
+    if change == 0 {
+        return;
+    }
+    let step = usize::from(power);
+    let mut at = log(change);
+    for syndrome in syndromes {
+        *syndrome ^= POWER[at];
+        at += step;
+        at -= if at >= 255 { 255 } else { 0 };
+    }
 }
 
 /// The remainder at each of the powers of a that the generator is zero at.
-fn syndromes(remainder: &[u8; CHECK]) -> [u8; CHECK] {
+fn syndromes(remainder: &[u8; CHECK]) -> Syndromes {
     let mut syndromes = [0; CHECK];
     for &byte in remainder {
         for (syndrome, products) in syndromes.iter_mut().zip(&BY_POWER) {
@@ -251,13 +314,20 @@ fn syndromes(remainder: &[u8; CHECK]) -> [u8; CHECK] {
 /// A polynomial; the coefficient of x^n is at n.
 type Polynomial = [u8; CHECK + 1];
 
-/// The polynomial that is zero at the inverses of the places of errors, and their number (Berlekamp,
-/// Massey); none where there are more than [`MOST`].
-fn locator(syndromes: &[u8; CHECK]) -> Option<(Polynomial, usize)> {
-    let (mut current, mut before): (Polynomial, Polynomial) = ([0; CHECK + 1], [0; CHECK + 1]);
-    (current[0], before[0]) = (1, 1);
-    let (mut errors, mut shift, mut divisor) = (0, 1, 1);
-    for step in 0..CHECK {
+/// The polynomial that is zero at the inverses of the places of errors, those that are erased among them,
+/// and their number (Berlekamp, Massey; Blahut begins with the polynomial of the erased places); none
+/// where there are too many.
+fn locator(syndromes: &Syndromes, erased: &[u8]) -> Option<(Polynomial, usize)> {
+    let mut current: Polynomial = [0; CHECK + 1];
+    current[0] = 1;
+    for (degree, &power) in erased.iter().enumerate() {
+        for at in (0..=degree).rev() {
+            current[at + 1] ^= product(current[at], POWER[usize::from(power)]);
+        }
+    }
+    let mut before = current;
+    let (mut errors, mut shift, mut divisor) = (erased.len(), 1, 1);
+    for step in erased.len()..CHECK {
         let mut discrepancy = syndromes[step];
         for at in 1..=errors {
             discrepancy ^= product(current[at], syndromes[step - at]);
@@ -271,24 +341,24 @@ fn locator(syndromes: &[u8; CHECK]) -> Option<(Polynomial, usize)> {
         for at in shift..=CHECK {
             current[at] ^= product(factor, before[at - shift]);
         }
-        if 2 * errors <= step {
-            errors = step + 1 - errors;
+        if 2 * errors <= step + erased.len() {
+            errors = step + 1 + erased.len() - errors;
             (before, divisor, shift) = (last, discrepancy, 1);
         } else {
             shift += 1;
         }
     }
-    (errors <= MOST).then_some((current, errors))
+    (2 * errors <= CHECK + erased.len()).then_some((current, errors))
 }
 
 /// The places of `errors` errors in a word of this length, as powers of x (Chien's search); none
 /// where the locator has other roots.
-fn roots(locator: &Polynomial, errors: usize, length: usize) -> Option<[u8; MOST]> {
-    let mut roots = [0; MOST];
+fn roots(locator: &Polynomial, errors: usize, length: usize) -> Option<[u8; CHECK]> {
+    let mut roots = [0; CHECK];
     let mut found = 0;
     // The logarithms of the terms at a^-power.
-    let mut terms = [0usize; MOST];
-    let mut steps = [0usize; MOST];
+    let mut terms = [0usize; CHECK];
+    let mut steps = [0usize; CHECK];
     let mut count = 0;
     for (at, &coefficient) in locator.iter().enumerate().take(errors + 1).skip(1) {
         if coefficient != 0 {
@@ -312,9 +382,9 @@ fn roots(locator: &Polynomial, errors: usize, length: usize) -> Option<[u8; MOST
 }
 
 /// The product of syndromes and locator, up to x^31.
-fn evaluator(syndromes: &[u8; CHECK], locator: &Polynomial) -> [u8; CHECK] {
+fn evaluator(syndromes: &Syndromes, locator: &Polynomial, errors: usize) -> [u8; CHECK] {
     let mut evaluator = [0; CHECK];
-    for (at, &coefficient) in locator.iter().enumerate().take(MOST + 1) {
+    for (at, &coefficient) in locator.iter().enumerate().take(errors + 1) {
         for (to, &syndrome) in evaluator.iter_mut().skip(at).zip(syndromes) {
             *to ^= product(coefficient, syndrome);
         }
@@ -382,6 +452,41 @@ mod tests {
             decode(&mut words, length, |wrong| found.push(wrong.unwrap()));
             prop_assert_eq!(found, counts);
             prop_assert!(words == whole);
+        }
+
+        /// Errors and erased places up to the limit are found, wherever they are and whether what is
+        /// erased is wrong or not; beyond it, what is found gives a code word all the same.
+        #[test]
+        fn errors_and_erased_places(
+            length in CHECK + 1..=WORD, erased in 0..=CHECK, more in 0usize..8, seed in any::<u64>(),
+        ) {
+            let mut numbers = fastrand::Rng::with_seed(seed);
+            let mut whole = noise(length, &mut numbers);
+            encode(&mut whole, length);
+            let elsewhere = ((CHECK - erased) / 2).min(length - erased);
+            let count = (erased + elsewhere + more).min(length);
+            let places = numbers.choose_multiple(0..length, count);
+            let mut word = whole.clone();
+            for (number, &at) in places.iter().enumerate() {
+                if number >= erased || numbers.bool() {
+                    word[at] ^= numbers.u8(1..);
+                }
+            }
+            let power = |&at: &usize| u8::try_from(length - 1 - at).unwrap();
+            let powers: Vec<u8> = places[..erased].iter().map(power).collect();
+            let mut syndromes = syndromes_of(&word);
+            let found = errors(&syndromes, &powers, length);
+            prop_assert!(found.is_some() || more > 0);
+            let Some(found) = found else { return Ok(()) };
+            for (at, change) in found.of(length) {
+                word[at] ^= change;
+                if change > 0 {
+                    add(&mut syndromes, power(&at), change);
+                }
+            }
+            prop_assert!(more > 0 || word == whole);
+            prop_assert_eq!(syndromes_of(&word), [0; CHECK]);
+            prop_assert_eq!(syndromes, [0; CHECK]);
         }
 
         /// With more wrong bytes than can be corrected, a word is refused, or becomes another code word

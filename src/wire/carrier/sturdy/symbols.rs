@@ -5,9 +5,12 @@
 //! and of those that don't.
 
 use super::Level;
+use super::soft::Doubt;
 use super::tables::{CARRYING, MOST_BITS, Table, ZIGZAG};
 use super::transform;
 use crate::wire::carrier::dct::{GROUP, Lanes, SIDE};
+use crate::wire::carrier::gray;
+use crate::wire::carrier::jpeg::Luma;
 use crate::wire::frame::Size;
 use std::array;
 use std::ops::Range;
@@ -180,20 +183,49 @@ pub struct Coefficients {
 impl Coefficients {
     /// The coefficients of a picture of gray samples.
     #[must_use]
-    pub fn of(samples: &[u8], size: Size) -> Self {
+    pub fn of(samples: &[u8], size: Size, range: gray::Range) -> Self {
         let blocks = blocks(size);
         let mut values = vec![0; blocks * CARRYING];
         let width = size.width as usize;
         let across = width / SIDE;
         for (down, strip) in samples.chunks_exact(width * SIDE).enumerate() {
             for left in (0..across).step_by(GROUP) {
-                let group = read_group(strip, width, left * SIDE);
+                let mut group = read_group(strip, width, left * SIDE);
+                if range == gray::Range::Video {
+                    stretch(&mut group);
+                }
                 let count = GROUP.min(across - left);
                 let planes = values.chunks_exact_mut(blocks);
                 for (plane, &from) in planes.zip(&ZIGZAG) {
                     let to = &mut plane[down * across + left..][..count];
                     for (to, &value) in to.iter_mut().zip(&group[usize::from(from)].0) {
                         *to = to_i16(value);
+                    }
+                }
+            }
+        }
+        Coefficients { blocks, values }
+    }
+
+    /// The coefficients of the luma of a JPEG of this size.
+    #[must_use]
+    pub fn of_blocks(luma: &Luma, size: Size) -> Self {
+        /// Blocks that are taken at once: they stay in the core's cache.
+        const AT_ONCE: usize = 64;
+        /// What a larger step is multiplied with is beyond what a coefficient can be, or 0.
+        const MOST: u16 = 2048;
+        let blocks = blocks(size);
+        let mut values = vec![0; blocks * CARRYING];
+        let across = size.width as usize / SIDE;
+        let rows = luma.rows().take(size.height as usize / SIDE);
+        for (down, row) in rows.enumerate() {
+            for (number, group) in row[..across].chunks(AT_ONCE).enumerate() {
+                let start = down * across + number * AT_ONCE;
+                let planes = values.chunks_exact_mut(blocks);
+                for (at, (plane, &step)) in planes.zip(luma.steps()).enumerate() {
+                    let factor = 16 * i32::from(step.min(MOST));
+                    for (to, block) in plane[start..].iter_mut().zip(group) {
+                        *to = within_i16(factor * i32::from(block[at]));
                     }
                 }
             }
@@ -224,6 +256,38 @@ impl Coefficients {
         if held > 0 {
             stream.push((left << (8 - held)) as u8);
         }
+    }
+
+    /// All bytes that the symbols carry at this level, and what is to be doubted in each, read with more
+    /// care than by [`bytes`](Self::bytes): an encoder makes coefficients a little smaller, each by its own
+    /// factor, which is estimated and undone; how much noise it adds to each is estimated, too.
+    #[must_use]
+    pub fn doubts(&self, level: Level) -> (Vec<u8>, Vec<Doubt>) {
+        let Table {
+            steps, block_bits, ..
+        } = level.table();
+        let length = (self.blocks * block_bits).div_ceil(8);
+        let (mut bytes, mut doubts) = (vec![0; length], vec![Doubt::NONE; length]);
+        let planes = Bits::of(level, self.blocks);
+        let values = self.values.chunks_exact(self.blocks);
+        for ((plane, values), &step) in planes.planes().zip(values).zip(*steps) {
+            let fit = Fit::of(values, step, plane.bits);
+            for (block, &value) in values.iter().enumerate() {
+                let (symbol, bit, sure) = fit.doubt(value);
+                let first = plane.start + block * plane.bits;
+                for number in 0..plane.bits {
+                    let (at, mask) = ((first + number) / 8, 0x80 >> ((first + number) % 8));
+                    let shift = plane.bits - 1 - number;
+                    if symbol >> shift & 1 == 1 {
+                        bytes[at] |= mask;
+                    }
+                    if bit >> shift & 1 == 1 && sure < doubts[at].sure {
+                        doubts[at] = Doubt { bit: mask, sure };
+                    }
+                }
+            }
+        }
+        (bytes, doubts)
     }
 
     /// How far the coefficients that survive best are from the values that they have at this level: the
@@ -268,6 +332,71 @@ impl Coefficients {
     }
 }
 
+/// What an encoder has done to one coefficient of all blocks.
+struct Fit {
+    /// Sixteen times the step.
+    step: f32,
+    /// The largest symbol.
+    most: f32,
+    /// What undoes the encoder's factor.
+    factor: f32,
+    /// Two divided by the variance of the noise.
+    weight: f32,
+}
+
+impl Fit {
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // of statistics
+    fn of(values: &[i16], step: u8, bits: usize) -> Fit {
+        /// No encoder that leaves anything to read changes a coefficient by more.
+        const MOST: f64 = 1.25;
+        let mut fit = Fit {
+            step: 16.0 * f32::from(step),
+            most: f32::from((1u8 << bits) - 1),
+            factor: 1.0,
+            weight: 0.0,
+        };
+        let (mut came, mut sent, mut off) = (0.0, 0.0, 0.0);
+        for &value in values {
+            let level = fit.level(fit.number(f32::from(value)));
+            came += f64::from(level) * f64::from(value);
+            sent += f64::from(level).powi(2);
+            off += f64::from(f32::from(value) - level).powi(2);
+        }
+        let count = values.len().max(1) as f64;
+        fit.factor = (sent / came.max(1.0)).clamp(1.0 / MOST, MOST) as f32;
+        fit.weight = (2.0 / (off / count).max(1.0)) as f32;
+        fit
+    }
+
+    /// The number whose value is next.
+    fn number(&self, value: f32) -> f32 {
+        let number = (value / self.step + f32::midpoint(self.most, 1.0)).floor();
+        number.clamp(0.0, self.most)
+    }
+
+    fn level(&self, number: f32) -> f32 {
+        (number - self.most / 2.0) * self.step
+    }
+
+    /// The symbol of a value, the bit in which the next nearest one differs, and how sure that bit is.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 15
+    fn doubt(&self, value: i16) -> (u8, u8, f32) {
+        let value = f32::from(value) * self.factor;
+        let number = self.number(value);
+        let off = value - self.level(number);
+        let next = number + off.signum();
+        let is_number = (0.0..=self.most).contains(&next);
+        // Beyond the last value, it is the one before that is next.
+        let (next, off) = match is_number {
+            true => (next, off.abs()),
+            false => (number - off.signum(), -off.abs()),
+        };
+        let symbol = to_gray(number as u8);
+        let sure = (self.step / 2.0 - off) * self.step * self.weight / 2.0;
+        (symbol, symbol ^ to_gray(next as u8), sure)
+    }
+}
+
 /// The coefficients of a group of blocks of a strip of the picture, from this pixel on; beyond its
 /// edge there are zeros.
 fn read_group(strip: &[u8], width: usize, left: usize) -> [Lanes; 64] {
@@ -286,6 +415,24 @@ fn read_group(strip: &[u8], width: usize, left: usize) -> [Lanes; 64] {
         transform::read(array::from_fn(whole), &mut group);
     }
     group
+}
+
+/// Makes sixteen times the coefficients of samples from 16 to 235 those of samples from 0 to 255.
+fn stretch(group: &mut [Lanes; 64]) {
+    const FACTOR: f32 = 255.0 / 219.0;
+    /// The middle of one range is not that of the other; the constant term is 8 times the mean.
+    const MIDDLE: f32 = 16.0 * 8.0 * ((128.0 - 16.0) * FACTOR - 128.0);
+    for lanes in group.iter_mut() {
+        *lanes = *lanes * FACTOR;
+    }
+    group[0] = group[0] + Lanes([MIDDLE; GROUP]);
+}
+
+/// The nearest number of 16 bits.
+#[inline]
+#[expect(clippy::cast_possible_truncation)]
+fn within_i16(value: i32) -> i16 {
+    value.clamp(i16::MIN.into(), i16::MAX.into()) as i16
 }
 
 /// A float of at most 16 bits, rounded.
