@@ -54,6 +54,8 @@
 //! | store again what was lost | [`get::repair`], [`get::repair_to`] | `sx-get --repair` |
 //! | save what is left | [`get::salvage`], [`decode::sort`] | `sx-get --salvage`, `sx-decode --sort` |
 //! | remove pictures that no key needs | [`put::prune::prune`] | `sx-put --prune` |
+//! | find the stores that keys name, to prune each | [`put::places::places`] | `sx-put --prune` without `--to` |
+//! | choose which backups to keep | [`put::forget::Rules`] | `sx-put --prune --forget` |
 //! | learn what a store does to pictures | [`probe::probe`] | `sx-put --probe` |
 //! | show progress | [`Progress`] | |
 //! | keep pictures somewhere else | [`store::Store`] | |

@@ -506,6 +506,10 @@ impl Store for Known {
         self.store.id()
     }
 
+    fn gives(&self, place: &Location) -> bool {
+        self.store.gives(place)
+    }
+
     fn still_has(&self, place: &Location) -> Result<bool> {
         self.store.still_has(place)
     }

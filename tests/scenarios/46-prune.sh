@@ -133,6 +133,19 @@ sed -n "\\|^$PWD/three:|,\$p" said | grep -qx "fossils: $(fossils three) picture
 for name in a both f; do sx-get --from ./three "all/$name.key" | sx-decode >came; done
 sx-get --from ./three all/a.key | sx-decode | cmp - all/a
 
+# A store that can't say whether it has the root of such a key isn't pruned.
+mkdir some
+cp -R three four
+cp all/a.key some
+to ./four some/g
+to ./four loose
+root=$(path_of "$(cat all/a.key)")
+echo damaged >"four/${root#"$PWD/one/"}"
+! sx-put --prune some >said 2>&1 || fail "$(cat said)"
+grep -q "^sx-put: error: key file://$PWD/one/.*: file://$PWD/four/.*: bytes that aren't a picture" said ||
+    fail "$(cat said)"
+[ "$(fossils four)" -eq "$(fossils three)" ] || fail "$(cat said)"
+
 # Backups: DATE.key, and DATE.files beside it. Those that no rule keeps are forgotten, and their pictures
 # go; the files go before the first picture.
 backup() { # FOLDER DATE
