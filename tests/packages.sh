@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # How users get the programs: the source package, a release build that anyone can repeat, the Debian
-# package in a clean root, a static build, and the examples for cron and systemd.
+# package in a clean root, a static build with musl, and the examples for cron and systemd.
 #
 #   [LONG=1] tests/packages.sh
 #
 # Where the user is root and may mount, the clean root is one of debootstrap's. Prints `ok NAME` or
 # `not ok NAME` for each check, and at the end how many passed and failed. Installs what it lacks:
-# debootstrap, cargo-deb (in $XDG_CACHE_HOME).
+# debootstrap, musl-tools, cargo-deb and, where rustup has no standard library for musl, the sources and
+# the compiler of Debian (in $XDG_CACHE_HOME).
 #
 # The same toolchain makes the same programs of the same sources, wherever these are. What it writes
 # into them of its surroundings are the paths of the crates below $CARGO_HOME, in messages of panics:
@@ -18,23 +19,24 @@ built=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 work=$(mktemp -d)
 root=$work/root
 programs=(sx-encode sx-decode sx-put sx-get)
-passed=0 failed=0
+: >"$work/passed"
+: >"$work/failed"
 trap 'umount -q "$root/proc" || true; rm -rf "$work"' EXIT
 
-# Runs a check: a function. What it says is shown where it fails.
+# Runs a check: a function. What it says is shown where it fails. Checks may run beside one another.
 check() { # NAME
-    local began=$SECONDS status
+    local began=$SECONDS said=$work/said-$1 status
     # In a shell of its own and not under `if`, where `set -e` would count for nothing.
     set +e
-    (set -e && "$1") >"$work/said" 2>&1
+    (set -e && "$1") >"$said" 2>&1
     status=$?
     set -e
     if [ $status = 0 ]; then
-        passed=$((passed + 1))
+        echo "$1" >>"$work/passed"
         printf 'ok %s (%s s)\n' "$1" $((SECONDS - began))
     else
-        failed=$((failed + 1))
-        cat "$work/said"
+        echo "$1" >>"$work/failed"
+        cat "$said"
         printf 'not ok %s\n' "$1"
     fi
 }
@@ -83,25 +85,55 @@ the_release_build_is_reproducible() {
     done
 }
 
-# The source package builds where there are a Rust toolchain and a C compiler, and nothing else: PATH
-# has no other program than these, not even a shell. It is built so that its programs take no shared
-# library, and these run in a root that has no other file. They aren't optimised, which is of no matter
-# here. Nor do they say where the crates were.
+# Whether the toolchain has a standard library for a target, as `rustup target add` installs it.
+has_std_for() { # TARGET
+    compgen -G "$(rustc --print target-libdir --target "$1")/libstd-*.rlib" >/dev/null
+}
+
+# Where there is none: Debian's compiler and the sources of its standard library, unpacked beside the
+# system and not installed.
+unpack_debian_rust() { # FOLDER
+    [ ! -e "$1/usr/bin/rustc" ] || return 0
+    mkdir -p "$1/debs/partial"
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends --download-only -o Dir::Cache::archives="$1/debs" rustc-web rust-web-src
+    for package in "$1"/debs/*.deb; do dpkg -x "$package" "$1"; done
+    rm -r "$1/debs"
+}
+
+# The source package builds where there are a Rust toolchain and a C compiler, and nothing else: PATH has
+# no other program than these. With musl, its programs take no shared library, and they run in a root that
+# has no other file. They aren't optimised, which is of no matter here. Nor do they say where the crates
+# were.
 the_source_package_builds_static_programs_with_a_c_compiler() {
-    local bare=$work/bare empty=$work/empty crates=${CARGO_HOME:-$HOME/.cargo} program target
-    target=$(rustc -vV | sed -n 's/^host: //p')
+    local bare=$work/bare empty=$work/empty crates=${CARGO_HOME:-$HOME/.cargo} target program
+    local debian=${XDG_CACHE_HOME:-$HOME/.cache}/storagex-packages/rust
+    local flags="--remap-path-prefix=$crates=/cargo" settings=() options=()
+    target=$(rustc -vV | sed -n 's/^host: \(.*\)-gnu$/\1-musl/p')
+    need musl-gcc musl-tools
     mkdir "$bare"
     for program in cargo rustc; do ln -s "$(rustc --print sysroot)/bin/$program" "$bare"; done
-    for program in cc ar as ld; do ln -s "$(command -v "$program")" "$bare"; done
+    for program in cc "$(cc -dumpmachine)-gcc" musl-gcc ar as ld; do ln -s "$(command -v "$program")" "$bare"; done
+    if ! has_std_for "$target"; then
+        unpack_debian_rust "$debian"
+        # The standard library is built, too. What shows backtraces isn't there for musl: they are empty.
+        echo 'int _Unwind_Backtrace(void) { return 5; } void *_Unwind_GetIP(void) { return 0; }' >"$work/unwind.c"
+        musl-gcc -c "$work/unwind.c" -o "$work/unwind.o"
+        ar rcs "$work/libunwind.a" "$work/unwind.o"
+        flags+=" -Clinker=musl-gcc -Clink-self-contained=no -Crelocation-model=static -Lnative=$work"
+        settings=(RUSTC="$debian/usr/bin/rustc" LD_LIBRARY_PATH="$(dirname "$debian"/usr/lib/*/librustc_driver-*.so)"
+            RUSTC_BOOTSTRAP=1 CARGO_PROFILE_DEV_PANIC=abort)
+        options=("-Zbuild-std=std,panic_abort" -Zbuild-std-features=)
+    fi
     cd "$work/elsewhere"
-    env -i PATH="$bare" HOME="$HOME" CARGO_HOME="$crates" \
+    env -i PATH="$bare" HOME="$HOME" CARGO_HOME="$crates" RUSTFLAGS="$flags" "${settings[@]}" \
         CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=false \
-        RUSTFLAGS="-Ctarget-feature=+crt-static --remap-path-prefix=$crates=/cargo" \
-        "$bare/cargo" build --locked --bins --target "$target" --target-dir "$work/static"
+        "$bare/cargo" build --locked --bins --target "$target" "${options[@]}" --target-dir "$work/static"
     mkdir -p "$empty/tmp"
     for program in "${programs[@]}"; do
         cp "$work/static/$target/debug/$program" "$empty/"
         [ "$(readelf -d "$empty/$program" | grep -c NEEDED)" = 0 ]
+        { ldd "$empty/$program" 2>&1 || :; } | grep -E 'not a dynamic|statically linked'
         [ "$(grep -ac "$crates/registry" "$empty/$program")" = 0 ]
     done
     rm -r "$work/static"
@@ -134,7 +166,6 @@ the_debian_package_works_unpacked() {
 
 # A Debian system as small as it gets, with cron.
 there_is_a_clean_root() {
-    need debootstrap debootstrap
     debootstrap --variant=minbase --include=cron "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$root"
     mount -t proc proc "$root/proc"
 }
@@ -207,18 +238,26 @@ the_package_goes_away_whole() {
     [ ! -s "$work/left" ]
 }
 
+# What waits for the network, or for the clock, does so beside what builds.
 check the_source_package_is_complete
-check the_release_build_is_reproducible
+has_root=false
 if can_make_a_root; then
-    check there_is_a_clean_root
+    has_root=true
+    need debootstrap debootstrap || : # which the check shows
+    check there_is_a_clean_root &
+fi
+check the_release_build_is_reproducible
+wait
+if $has_root; then
     check the_debian_package_works_in_a_clean_root
-    check cron_runs_the_example
-    check the_package_goes_away_whole
+    check cron_runs_the_example &
 else
     printf 'no root of our own: the Debian package is unpacked instead, without cron\n'
     check the_debian_package_works_unpacked
 fi
 check systemd_takes_the_units
 check the_source_package_builds_static_programs_with_a_c_compiler
-printf '%s passed, %s failed\n' "$passed" "$failed"
-[ "$failed" = 0 ]
+wait
+if $has_root; then check the_package_goes_away_whole; fi
+printf '%s passed, %s failed\n' "$(wc -l <"$work/passed")" "$(wc -l <"$work/failed")"
+[ ! -s "$work/failed" ]

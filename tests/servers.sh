@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The network stores against real servers, on loopback, in a temporary folder.
 #
-#   PATH=…/target/release:$PATH tests/servers.sh [GROUP...]
+#   PATH=…/target/release:$PATH [PAIRS=7] tests/servers.sh [GROUP...]
 #
 # Prints `ok NAME` or `not ok NAME` for each check, with what it said, and at the end how many passed
 # and failed. Installs what it lacks: a Python venv in $XDG_CACHE_HOME/storagex-servers and, as root,
@@ -1356,7 +1356,9 @@ speed() {
     [ ! -s "$work/speed/said" ] || sed 's/^/# /' "$work/speed/said"
 }
 
-# The best of several runs of each, in turn, in seconds, and what part of the others' time ours is.
+# The best of several runs of each, in turn, in seconds; and what part of the time of another program ours
+# takes: the median of rounds, in each of which all have the same neighbours, the least and the most. PAIRS
+# says how many rounds fetch.
 speed_beside_other_tools() {
     as_s3 "$s3_port"
     export RCLONE_CONFIG_STORE_TYPE=s3 RCLONE_CONFIG_STORE_PROVIDER=SeaweedFS RCLONE_CONFIG_STORE_ENV_AUTH=true
@@ -1367,18 +1369,28 @@ speed_beside_other_tools() {
         took 'rclone rcat' rclone -q rcat store:bkt/rclone <stream
         took 's5cmd pipe' s5cmd pipe s3://bkt/s5cmd <stream
     done
-    for _ in 1 2 3; do
+    for ((pair = 0; pair < ${PAIRS:-3}; pair++)); do
         took 'sx-get | sx-decode' comes_back
         took 'rclone cat' rclone_back
         took 's5cmd cat' s5cmd_back
     done
     awk -F '\t' '
-        !($1 in best) { name[++n] = $1 }
+        !($1 in runs) { name[++n] = $1 }
+        { time[$1, ++runs[$1]] = $2 }
         !($1 in best) || $2 < best[$1] { best[$1] = $2 }
         END {
             for (i = 1; i <= n; i++) {
-                if (name[i] ~ /^sx-/) ours = best[name[i]]
-                printf "%-24s %6.2f s, ours is %.2f of it\n", name[i], best[name[i]], ours / best[name[i]]
+                if (name[i] ~ /^sx-/) ours = name[i]
+                delete ratio
+                for (run = 1; run <= runs[ours]; run++) {
+                    # Sorted as they come.
+                    of = time[ours, run] / time[name[i], run]
+                    for (at = run; at > 1 && ratio[at - 1] > of; at--) ratio[at] = ratio[at - 1]
+                    ratio[at] = of
+                }
+                median = (ratio[int((run) / 2)] + ratio[int((run + 1) / 2)]) / 2
+                printf "%-24s best %6.2f s, ours takes %.2f of it (%.2f to %.2f)\n", name[i], best[name[i]],
+                    median, ratio[1], ratio[run - 1]
             }
         }' times.tsv >"$work/speed/said"
 }
