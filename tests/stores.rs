@@ -59,9 +59,9 @@ fn s3() -> Subject {
     let proxy = Proxy::new(net::s3(keep.path()));
     let config = s3_config(proxy.address, "SK");
     subject(
-        "s3://bucket/some/prefix",
+        "s3://bucket/some/prefix of ü",
         config,
-        folder.join("some/prefix"),
+        folder.join("some/prefix of ü"),
         Some(proxy),
         keep,
     )
@@ -206,6 +206,38 @@ fn a_location_names_the_digest() {
             format!("../{}", digest.name())
         );
         assert_eq!(location.to_string().parse::<Location>().unwrap(), location);
+    });
+}
+
+/// A store is opened again by what its keys say of it: a lost picture comes back to its place.
+#[test]
+fn a_repair_finds_the_store_of_a_key() {
+    each(|subject| {
+        let mut frames = Vec::new();
+        let bytes = std::io::Cursor::new(vec![7; 3000]);
+        storagex::encode(bytes, &mut frames, &storagex::encode::Options::default()).unwrap();
+        let options = storagex::put::Options {
+            parity: Some("1+1".parse().unwrap()),
+            ..Default::default()
+        };
+        let stores = [Arc::clone(&subject.store)];
+        let done = storagex::put(std::io::Cursor::new(frames), &stores, &options).unwrap();
+        let mut before = every_file(&subject.folder);
+        before.sort();
+        let options = storagex::get::Options {
+            store: subject.config.clone(),
+            ..Default::default()
+        };
+        for lost in &before {
+            fs::remove_file(lost).unwrap();
+            let repaired = storagex::get::repair(&done.keys, &options).unwrap();
+            assert_eq!((repaired.stored, &repaired.keys), (1, &done.keys));
+            let top = subject.folder.ancestors().nth(2).unwrap();
+            let mut after = every_file(top);
+            after.retain(|path| path.extension().is_some_and(|end| end == "png"));
+            after.sort();
+            assert_eq!(after, before);
+        }
     });
 }
 
@@ -582,7 +614,7 @@ fn a_redirect_is_followed_with_the_login_only_to_the_same_origin() {
 #[test]
 fn wrong_credentials_are_named_and_never_shown() {
     each_on_the_network(|subject, proxy| {
-        let is_s3 = subject.folder.ends_with("prefix");
+        let is_s3 = subject.folder.ends_with("prefix of ü");
         let (config, name) = match is_s3 {
             true => (
                 s3_config(proxy.address, "wrong-secret"),
@@ -1243,7 +1275,7 @@ fn a_list_of_several_pages() {
     let page = |keys: &[u8], more: &str| {
         let object = |n: &u8| {
             let name = Name::from(Digest::from_bytes([*n; 32]));
-            format!("<Contents><Key>some/prefix/{name}</Key><Size>{n}</Size></Contents>")
+            format!("<Contents><Key>some/prefix of ü/{name}</Key><Size>{n}</Size></Contents>")
         };
         let objects: String = keys.iter().map(object).collect();
         format!(

@@ -124,10 +124,7 @@ impl Shelves {
     fn open(finder: &Finder, options: &Options) -> Result<Self> {
         let mut shelves = HashMap::new();
         for &home in finder.line() {
-            let mut name = finder.name(home);
-            if name.starts_with("http") {
-                name.push('/');
-            }
+            let name = store::name_of(&finder.name(home));
             shelves.insert(home, store::open(name.as_ref(), &options.store)?);
         }
         Ok(Shelves(shelves))

@@ -3,7 +3,7 @@
 use super::prune::{self, Options};
 use crate::error::Result;
 use crate::key::{Key, Keys};
-use crate::store::Store;
+use crate::store::{self, Store};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
@@ -125,17 +125,7 @@ fn name(key: &Key) -> OsString {
             }
             name
         }
-        "s3" => {
-            let (bucket, object) = (location.bucket(), location.object());
-            match object.rsplitn(3, '/').nth(2) {
-                Some(prefix) => format!("s3://{bucket}/{prefix}").into(),
-                None => format!("s3://{bucket}").into(),
-            }
-        }
-        _ => {
-            let store = location.store_of(&key.digest.into()).unwrap_or_default();
-            format!("{store}/").into()
-        }
+        _ => store::name_of(location.store().unwrap_or_default()).into(),
     }
 }
 

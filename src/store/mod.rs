@@ -39,6 +39,7 @@ pub use web::Web;
 
 use crate::error::{Error, Kind, Result};
 use crate::key::{Digest, Key, Location, Name};
+use percent_encoding::percent_decode_str;
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -237,6 +238,15 @@ const KNOWN: &str =
 pub fn open(name: &OsStr, config: &Config) -> Result<Arc<dyn Store>> {
     let store = open_plain(name, config)?;
     Ok(Arc::new(Verified::new(store, config.verify)))
+}
+
+/// The name that [`open`] takes of the store whose locations begin with this URL.
+pub(crate) fn name_of(url: &str) -> String {
+    match url.split_once("://") {
+        Some(("http" | "https", _)) => format!("{url}/"),
+        Some(("s3", path)) => format!("s3://{}", percent_decode_str(path).decode_utf8_lossy()),
+        _ => url.to_owned(),
+    }
 }
 
 fn open_plain(name: &OsStr, config: &Config) -> Result<Arc<dyn Store>> {
