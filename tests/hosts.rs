@@ -380,6 +380,47 @@ fn kinds(host: &Host, level: Level) -> Vec<(String, FrameKind)> {
     kinds.collect()
 }
 
+/// Wherever a plain frame comes back as a JPEG, the hint names what tells more, and what survives.
+#[test]
+fn hints_of_a_plain_frame_that_became_a_jpeg() {
+    let hints = |program: &str, arguments: &[&str], input: &[u8]| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("input");
+        fs::write(&path, input).unwrap();
+        let done = Command::new(program)
+            .args(arguments)
+            .stdin(fs::File::open(&path).unwrap())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(done.status.code(), Some(1), "{said}");
+        let hint = said.lines().find(|line| line.contains(": hint: "));
+        let hint = hint.unwrap_or_else(|| panic!("no hint: {said}"));
+        assert!(hint.contains("sx-put --probe"), "{said}");
+        assert!(hint.contains("sx-encode --sturdy"), "{said}");
+    };
+    let mut first = Vec::new();
+    let frames = frames().1;
+    Pictures::new(&frames[..], 1 << 20)
+        .next(&mut first)
+        .unwrap();
+    let jpeg = net::host::to_jpeg(&first, 75);
+    hints(env!("CARGO_BIN_EXE_sx-decode"), &[], &jpeg);
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("picture.jpg");
+    fs::write(&file, &jpeg).unwrap();
+    let (path, digest) = (file.display(), Digest::of(&[0; 768]));
+    let key = format!("file://{path}#blake3={digest}");
+    hints(env!("CARGO_BIN_EXE_sx-get"), &[&key], b"");
+
+    let host = Host::new(Manners::Jpeg);
+    let file = uploader(folder.path(), &host, JSON, "");
+    let file = file.to_str().unwrap();
+    let arguments = ["--set", "Token=token", "--to", file];
+    hints(env!("CARGO_BIN_EXE_sx-put"), &arguments, &frames);
+}
+
 /// Data, parity and index frames become JPEGs of quality 75. What is got is the pictures that were
 /// put, with all there and with one to be rebuilt.
 #[test]

@@ -3,7 +3,7 @@
 #
 #   PATH=…/target/release:$PATH tests/bench/marks.sh [GROUP...]
 #
-# Groups: pipe file zstd put get parity stores cdc sealed range prune start memory. From the environment:
+# Groups: pipe file zstd put get parity stores cdc sealed sturdy range prune start memory. From the environment:
 #   SIZE=1G      bytes of each input: 64M to try this out
 #   PAIRS=7      how often each comparison is made
 #   FOLDER=DIR   where inputs and stores are made, on the disk that is to be measured; what it had to
@@ -21,7 +21,7 @@
 set -euo pipefail
 export LC_ALL=C # $EPOCHREALTIME has a point
 
-groups=(pipe file zstd put get parity stores cdc sealed range prune start memory)
+groups=(pipe file zstd put get parity stores cdc sealed sturdy range prune start memory)
 pairs=${PAIRS:-7}
 missed=0
 here=$(cd "$(dirname "$0")" && pwd)
@@ -226,6 +226,56 @@ marks_sealed() {
 sealed_one() { sx-encode -0 -j1 --secret "$work/secret" <"$file" >/dev/null; }
 sealed_sx() { sx-encode -0 --secret "$work/secret" <"$file" >/dev/null; }
 sealed_age() { age -r "$recipient" <"$file" | sx-encode -0 >/dev/null; }
+
+## Sturdy pictures, on one core: a 64th of SIZE, 16 MiB for 1 GiB
+
+# The JPEGs have the lowest quality that each level survives, in colour, 4:2:0.
+marks_sturdy() {
+    local level qualities=(- 85 75 50 50)
+    input noise
+    head -c $((size / 64)) "$file" >"$work/part"
+    for level in 1 2 3 4; do
+        sturdy=$level
+        sx-encode -0 --sturdy "$level" <"$work/part" >"$work/frames"
+        a_megabyte "sx-encode -j1 --sturdy $level" 50 sturdy_encode
+        a_megabyte "sx-decode -j1, sturdy $level, PNG" 100 sturdy_decode
+        if ! python3 -c 'import PIL' 2>/dev/null; then
+            skipped "sx-decode -j1, sturdy $level, JPEG" 'in ms for a MB' 'Debian package python3-pil is missing'
+            continue
+        fi
+        cp "$work/frames" "$work/png"
+        for scan in baseline progressive; do
+            to_jpeg "${qualities[level]}" "$scan" <"$work/png" >"$work/frames"
+            sx-decode "$work/frames" | cmp - "$work/part"
+            a_megabyte "sx-decode -j1, sturdy $level, $scan" 100 sturdy_decode
+        done
+    done
+    rm "$work/part" "$work/frames"
+}
+
+sturdy_encode() { sx-encode -0 -j1 --sturdy "$sturdy" <"$work/part" >/dev/null; }
+sturdy_decode() { sx-decode -j1 <"$work/frames" >/dev/null; }
+
+# Processor time, user and system.
+a_megabyte() { # WORK MOST FUNCTION
+    local turn TIMEFORMAT='%U %S'
+    for ((turn = 0; turn < pairs; turn++)); do
+        time "$3"
+    done 2>"$work/times"
+    row "$1" 'in ms for a MB' \
+        "$(awk -v size="$((size / 64))" '{ print ($1 + $2) * 1e9 / size }' "$work/times" | summary '%.1f')" "$2"
+}
+
+to_jpeg() { # QUALITY baseline|progressive
+    python3 -c '
+import io, sys
+from PIL import Image
+data, end = sys.stdin.buffer.read(), b"IEND\xaeB`\x82"
+for picture in data.split(end)[:-1]:
+    picture = Image.open(io.BytesIO(picture + end)).convert("RGB")
+    picture.save(sys.stdout.buffer, "JPEG", quality=int(sys.argv[1]), progressive=sys.argv[2] == "progressive")
+' "$1" "$2"
+}
 
 ## A mebibyte out of the middle of a long stream, from a server that takes 50 ms for each request
 

@@ -88,12 +88,12 @@ pub struct Corrections {
     pub bytes: u64,
     /// Bytes that were wrong.
     pub wrong: u64,
-    /// Bytes that were wrong in the worst word, of which [`Corrections::MOST`] can be corrected.
+    /// Bytes that were wrong in the worst word; [`Corrections::MOST`] can always be corrected.
     pub worst: u32,
 }
 
 impl Corrections {
-    /// Bytes of a word that can be wrong and are corrected.
+    /// Bytes of a word that can be wrong and are always corrected; more are only sometimes.
     pub const MOST: u32 = 16;
 
     /// The share of bytes that were wrong, 0 to 1.
@@ -112,7 +112,7 @@ impl Corrections {
     }
 
     /// Adds a word of this length.
-    #[expect(clippy::cast_possible_truncation)] // at most MOST
+    #[expect(clippy::cast_possible_truncation)] // at most 255
     fn add(&mut self, length: usize, wrong: usize) {
         self.words += 1;
         self.bytes += length as u64;
