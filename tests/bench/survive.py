@@ -41,7 +41,7 @@ BATCH = 100  # pictures that an encoder gets at once
 # What each level is to survive: the lowest qualities, and some above.
 JPEG = {1: (85, 90, 95), 2: (75, 85, 95), 3: (50, 60, 75, 85), 4: (50, 60, 75, 85)}
 MOZJPEG = {1: (90, 95), 2: (80, 90), 3: (60, 75, 80, 90), 4: (60, 75, 80, 90)}
-WEBP = {1: (95,), 2: (90, 95), 3: (80, 90), 4: (60, 80, 90)}
+WEBP = {1: (90, 95), 2: (90, 95), 3: (80, 90), 4: (60, 80, 90)}
 SUBSAMPLING = {"4:4:4": "1x1", "4:2:2": "2x1", "4:2:0": "2x2"}
 
 # Each of these gives a function that encodes pictures by their names: in/NAME.png to out/NAME.

@@ -135,13 +135,16 @@ impl Layout {
         /// Bytes of a word that are changed in each combination, first and later.
         const FIRST: u32 = 8;
         const LATER: u32 = 16;
+        /// The most doubtful ones that are only erased at last: where they are right, what is wrong is
+        /// among the next.
+        const SKIPPED: usize = 20;
         /// Words that are left for later.
         const FEW: usize = 4;
-        let mut correct = |word: usize, changed: u32, tries: &mut usize| {
+        let mut correct = |word: usize, changed: u32, skipped: usize, tries: &mut usize| {
             let places: Vec<usize> = self.places(word).collect();
             let doubts: Vec<Doubt> = places.iter().map(|&at| doubts[at]).collect();
             let mut corrected: Vec<u8> = places.iter().map(|&at| bytes[at]).collect();
-            if !soft::correct(&mut corrected, &doubts, changed, tries) {
+            if !soft::correct(&mut corrected, &doubts, changed, skipped, tries) {
                 return false;
             }
             let word = &mut words[word * self.length..][..self.length];
@@ -152,10 +155,14 @@ impl Layout {
         };
         let mut tries = 24 * soft::tries(FIRST);
         let mut left = failed.to_vec();
-        left.retain(|&word| !correct(word, FIRST, &mut tries));
+        left.retain(|&word| !correct(word, FIRST, 0, &mut tries));
         if left.len() <= FEW {
             tries = 2 * soft::tries(LATER);
-            left.retain(|&word| !correct(word, LATER, &mut tries));
+            left.retain(|&word| !correct(word, LATER, 0, &mut tries));
+        }
+        if left.len() <= FEW {
+            tries = 2 * soft::tries(LATER);
+            left.retain(|&word| !correct(word, LATER, SKIPPED, &mut tries));
         }
         left.len()
     }

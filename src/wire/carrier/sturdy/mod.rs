@@ -324,7 +324,7 @@ fn find_softly(coefficients: &Coefficients, size: Size, levels: &[Level]) -> Opt
         // The first one serves nearly every picture.
         let changed = if *variant == 0 { 12 } else { 8 };
         let mut tries = soft::tries(changed);
-        soft::correct(&mut word, &doubts, changed, &mut tries)
+        soft::correct(&mut word, &doubts, changed, 0, &mut tries)
             && frame::has_magic(&word[..word.len() - reed_solomon::CHECK])
     };
     let found = (0..code::VARIANTS).find(is_it)?;

@@ -4,7 +4,8 @@
 //! such coefficients. So each byte has the bit that is wrong first, and how sure that bit is ([`Doubt`]).
 //! The bytes of a word are put in order, the most doubtful first. The first of them are changed in their
 //! doubtful bit, in each combination (Chase); the next ones are erased, none at first and then more of
-//! them (Forney); and the code corrects the rest, as far as it can.
+//! them (Forney); and the code corrects the rest, as far as it can. At last the most doubtful ones are
+//! erased and those behind them changed: a long word can have twenty that are in doubt and right.
 //!
 //! With so many tries and so few bytes left to check them by, some try gives a code word that is none of
 //! ours. What tells it is what it changes. Most wrong bytes are wrong in their doubtful bit alone, but a
@@ -43,12 +44,21 @@ pub const fn tries(changed: u32) -> usize {
 }
 
 /// Corrects a word, of whose bytes these are the doubts: changes up to `changed` of them, at most
-/// [`MOST`], in each combination, and makes as many tries as are `left`. Gives whether it was corrected.
-pub fn correct(word: &mut [u8], doubts: &[Doubt], changed: u32, left: &mut usize) -> bool {
+/// [`MOST`], in each combination, and makes as many tries as are `left`. So many of the most doubtful are
+/// `skipped`: they are only erased. Gives whether the word was corrected.
+pub fn correct(
+    word: &mut [u8],
+    doubts: &[Doubt],
+    changed: u32,
+    skipped: usize,
+    left: &mut usize,
+) -> bool {
     debug_assert!(changed <= MOST);
     let length = word.len();
     let mut order: Vec<usize> = (0..length).collect();
     order.sort_by(|&a, &b| doubts[a].sure.total_cmp(&doubts[b].sure));
+    let last = length.min(skipped + changed as usize);
+    order[..last].rotate_left(skipped.min(last));
     let powers: Vec<u8> = order.iter().map(|&at| power(at, length)).collect();
     let mut syndromes = reed_solomon::syndromes_of(word);
     // A Gray code: from one number to the next, one byte is changed or changed back, and the first ones
