@@ -125,6 +125,14 @@ pub fn note(message: &str) {
     say("note", message);
 }
 
+/// Whether the name of a store is that of an image host.
+pub fn is_host(store: &str) -> bool {
+    store.starts_with("host:")
+        || Path::new(store)
+            .extension()
+            .is_some_and(|end| end == "sxcu")
+}
+
 /// A character as it is, or as an escape if it is a control character.
 pub fn escape(c: char) -> impl Iterator<Item = char> {
     let (plain, escaped) = match c.is_control() {
@@ -254,6 +262,7 @@ fn hint(kind: &Kind) -> Option<String> {
         Kind::Store(_) => {
             "--to or SX_STORE names the store; write a folder here as ./NAME".into()
         }
+        Kind::NoFileName(_) => "storagex download KEY FILE chooses another name".into(),
         Kind::NoMember { top, .. } => format!("the paths in it begin with '{top}'"),
         Kind::Usage(_) => format!("{PROGRAM} --help shows the options"),
         Kind::Terminal("stdin") => format!("see {PROGRAM} --help, or man {PROGRAM}"),

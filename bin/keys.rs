@@ -99,17 +99,9 @@ pub fn stores_with_a_host(path: &Path) -> Result<Vec<OsString>> {
         .lines()
         .filter_map(|line| line.strip_prefix("# store: "));
     let stores: Vec<&str> = stores.collect();
-    let has_host = stores.iter().any(|store| is_host(store));
+    let has_host = stores.iter().any(|store| super::common::is_host(store));
     let stores = stores.into_iter().filter(|_| has_host);
     Ok(stores.map(OsString::from).collect())
-}
-
-/// Whether the name of a store is that of an image host.
-pub fn is_host(store: &str) -> bool {
-    store.starts_with("host:")
-        || Path::new(store)
-            .extension()
-            .is_some_and(|end| end == "sxcu")
 }
 
 /// Puts new keys in the place of old ones in a file, if they differ; all else in it stays.
@@ -143,7 +135,7 @@ fn rewrite(path: &Path, change: impl Fn(&str) -> Option<String>) -> Result<()> {
 }
 
 /// The keys in a file.
-fn read_file(path: &Path) -> Result<Vec<Source>> {
+pub fn read_file(path: &Path) -> Result<Vec<Source>> {
     parse(&path.display().to_string(), input::open(path)?)
 }
 

@@ -282,11 +282,11 @@ fn hosts(folders: &[PathBuf], forgotten: &[Backup]) -> Result<Vec<Host>> {
             let stores = keys::stores_with_a_host(&file).map_err(|e| e.at(file.display()))?;
             let name = stores
                 .into_iter()
-                .find(|store| store.to_str().is_some_and(keys::is_host));
+                .find(|store| store.to_str().is_some_and(common::is_host));
             if name.is_some() && !gone.contains(&keys::canonical(&file)) {
                 host.name = name;
                 host.kept
-                    .extend(keys_of(keys::read(&[file.into()])?, "--prune")?);
+                    .extend(keys_of(keys::read_file(&file)?, "--prune")?);
             }
         }
         hosts.push(host);

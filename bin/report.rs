@@ -5,7 +5,8 @@ use storagex::get::{Count, Gap, Health, Report};
 use storagex::wire::carrier::sturdy::Corrections;
 use storagex::{Source, counted};
 
-/// A line for the file that the key is from, if it is, the key, each kind of picture, each store, each gap, and the result.
+/// A line for the file that has the key, if one has it; one for the key, each kind of picture, each store, each
+/// gap, and the result.
 pub fn text(key: &Source, file: Option<&str>, report: &Report) -> String {
     let mut text = String::new();
     if let Some(file) = file {

@@ -327,10 +327,7 @@ fn note_headers(names: &[OsString], stores: &[Arc<dyn Store>], done: &Done) {
 }
 
 fn verb(names: &[OsString], journals: &[PathBuf]) -> Verb {
-    let is_host = |name: &OsString| {
-        let name = name.to_string_lossy();
-        name.starts_with("host:") || name.ends_with(".sxcu")
-    };
+    let is_host = |name: &OsString| common::is_host(&name.to_string_lossy());
     let again = match names.iter().any(is_host) && journals.is_empty() {
         true => "run the pipe again; with --resume JOURNAL a host isn't sent what it has",
         false => "run the pipe again, and they are not sent again",

@@ -35,6 +35,7 @@ download_as 'a\u{7}' 'a\u{7}'
 no_name() { # NAME
     sx-encode ../hello | sx-put --name="$1" >../key
     refuses 1 'name|one for a file' storagex download ../key
+    it_said -qx 'sx-get: hint: storagex download KEY FILE chooses another name' || fail 'no hint'
     [ -z "$(ls -A)" ] || fail "something of '$1': $(ls -A)"
     storagex download ../key ../back
     cmp ../back ../hello
@@ -72,6 +73,6 @@ storagex download key
 
 # Several keys have several names; with a name given, their streams follow one another.
 cat key key >keys
-refuses 1 'several keys' storagex download keys
+refuses 2 'several keys' storagex download keys
 storagex download keys both
 [ "$(cat both)" = hellohello ] || fail "found $(cat both)"
