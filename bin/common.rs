@@ -248,6 +248,9 @@ fn hint(kind: &Kind) -> Option<String> {
         }
         Kind::Size(_) => "-W and -H set width and height of a frame".into(),
         Kind::Name(_) => "set a shorter name with --name".into(),
+        Kind::Key(what) if what.contains("expected files") => {
+            "check whether this is the folder of the backups, and whether its disk is mounted".into()
+        }
         Kind::Key(_) => {
             "a key is the line that sx-put printed; pass a file of keys by its path".into()
         }

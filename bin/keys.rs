@@ -41,8 +41,8 @@ pub fn read_named(arguments: &[OsString]) -> Result<Vec<(Option<String>, Source)
 }
 
 /// As [`read`], and an argument may be a folder: all files of keys below it. Passes over the files in
-/// `except`, whose paths are canonical.
-pub fn read_below(arguments: &[OsString], mut except: BTreeSet<PathBuf>) -> Result<Vec<Source>> {
+/// `seen`, whose paths are canonical, and adds those that it reads.
+pub fn read_below(arguments: &[OsString], seen: &mut BTreeSet<PathBuf>) -> Result<Vec<Source>> {
     let mut keys = Vec::new();
     for argument in arguments {
         let path = Path::new(argument);
@@ -57,7 +57,7 @@ pub fn read_below(arguments: &[OsString], mut except: BTreeSet<PathBuf>) -> Resu
         } {
             if !is_path {
                 keys.extend(read(std::slice::from_ref(argument))?);
-            } else if except.insert(canonical(&path)) {
+            } else if seen.insert(canonical(&path)) {
                 keys.extend(read_file(&path)?);
             }
         }

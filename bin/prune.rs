@@ -108,8 +108,7 @@ pub fn run(args: &super::Args, config: &Config) -> Result<ExitCode> {
         None => hosts(&of_prune.forget, &forgotten)?,
         Some(_) => Vec::new(),
     };
-    let all = sets.naming.iter().chain(&sets.old);
-    let places = places(all);
+    let places = places(sets.kept[..sets.naming].iter().chain(&sets.old));
     if store.is_none() && places.is_empty() && hosts.is_empty() {
         let what = "no key of a store that can be pruned, expected --deletions for an image host";
         return Err(Kind::Usage(what.into()).into());
@@ -146,8 +145,9 @@ fn one_store(args: &super::Args, config: &Config) -> Result<Option<Arc<dyn Store
 /// Lines of keys.
 struct Sets {
     kept: Vec<Keys>,
-    /// Of these, those that name the stores to prune: in the folders of backups, if there are any.
-    naming: Vec<Keys>,
+    /// The first ones of these, which name the stores to prune: those in the folders of backups, if there
+    /// are any.
+    naming: usize,
     /// Of backups that are forgotten.
     old: Vec<Keys>,
 }
@@ -156,15 +156,16 @@ impl Sets {
     /// Reads the keys of all that is given, and of what is left in the folders of backups.
     fn read(given: &[OsString], folders: &[PathBuf], forgotten: &[Backup]) -> Result<Self> {
         let old: Vec<&PathBuf> = forgotten.iter().flat_map(|backup| &backup.files).collect();
-        let except: BTreeSet<_> = old.iter().map(|file| keys::canonical(file)).collect();
+        let mut seen: BTreeSet<_> = old.iter().map(|file| keys::canonical(file)).collect();
         let old: Vec<OsString> = old.into_iter().map(|file| file.clone().into()).collect();
         let folders: Vec<OsString> = folders.iter().map(|folder| folder.clone().into()).collect();
-        let all = [given, &folders].concat();
-        let naming = if folders.is_empty() { &all } else { &folders };
+        let mut kept = keys_of(keys::read_below(&folders, &mut seen)?, "--prune")?;
+        let in_folders = kept.len();
+        kept.extend(keys_of(keys::read_below(given, &mut seen)?, "--prune")?);
         Ok(Sets {
-            kept: keys_of(keys::read_below(&all, except.clone())?, "--prune")?,
-            naming: keys_of(keys::read_below(naming, except)?, "--prune")?,
-            old: keys_of(keys::read_below(&old, BTreeSet::new())?, "--forget")?,
+            naming: if folders.is_empty() { kept.len() } else { in_folders },
+            kept,
+            old: keys_of(keys::read_below(&old, &mut BTreeSet::new())?, "--forget")?,
         })
     }
 }

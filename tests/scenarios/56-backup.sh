@@ -141,10 +141,12 @@ storagex backup safe tree
 rm "$(find safe -name '*.png' -size +2000k | head -n 1)"
 ! storagex check safe >said 2>&1 || fail "$(cat said)"
 grep -q '^result: all data can be restored' said || fail "$(cat said)"
+grep -qx 'storagex: hint: storagex repair stores it again' said || fail "$(cat said)"
 storagex repair safe >said 2>&1
 grep -q '^sx-get: note: .*Z.key: 1 picture stored again$' said || fail "$(cat said)"
-storagex check safe >said
+storagex check safe >said 2>&1
 [ "$(grep -c '^result: everything is there' said)" -eq 2 ] || fail "$(cat said)"
+! grep -q 'hint:' said || fail "$(cat said)"
 find safe -name '*.png' -exec rm {} +
 ! storagex repair safe >said 2>&1 || fail "$(cat said)"
 
