@@ -264,6 +264,7 @@ fn uploader(path: &Path, host: &Host) {
 fn on_a_host(file: &Path, frames: &[u8], parity: &str) -> Keys {
     let options = put::Options {
         parity: Some(parity.parse().unwrap()),
+        name: "photos.tar".into(),
         ..Default::default()
     };
     let store = store::open(file.as_os_str(), &config()).unwrap();
@@ -407,6 +408,8 @@ fn a_backup_is_kept_alive_on_a_host_that_forgets() {
         "{repairs} repairs, {renewals} renewals"
     );
     let keys: Keys = fs::read_to_string(&line).unwrap().trim().parse().unwrap();
+    let info = get::info(&keys, &options()).unwrap();
+    assert_eq!(info.name, "photos.tar");
     let (back, _) = got(&keys);
     assert!(back == frames);
 }
