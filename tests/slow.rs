@@ -319,8 +319,10 @@ fn a_root_out_of_reach_is_not_lost() {
             .keys
     };
     let alone = put(&[Arc::clone(&store)]);
-    let other = store::open(folder.path().join("other").as_os_str(), &config()).unwrap();
-    let both = put(&[store, other]);
+    let dir = folder.path().join("other");
+    let other = store::open(dir.as_os_str(), &config()).unwrap();
+    let both = put(&[Arc::clone(&store), Arc::clone(&other)]);
+    let reversed = put(&[other, store]);
     for (does, expected) in [
         (Does::Drop, "connection failed"),
         (Does::Answer(403, Vec::new(), Vec::new()), "HTTP 403"),
@@ -337,6 +339,17 @@ fn a_root_out_of_reach_is_not_lost() {
         }
         let report = get::check(&both, Sample::All, &options()).unwrap();
         assert_eq!(report.health(), Health::Degraded);
+    }
+    // Nor is it lost where the other store has lost its copy.
+    fs::remove_dir_all(dir).unwrap();
+    for keys in [both, reversed] {
+        let checked = get::check(&keys, Sample::All, &options()).unwrap_err();
+        let got = get::get(&keys, &mut std::io::sink(), &options()).unwrap_err();
+        for error in [checked, got] {
+            let said = error.to_string();
+            assert!(said.contains(&url) && said.contains("HTTP 503"), "{said}");
+            assert!(!said.contains("lost"), "{said}");
+        }
     }
 }
 

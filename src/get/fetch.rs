@@ -175,17 +175,25 @@ impl Finder {
             places.retain(|(at, _)| !self.homes[*at].is_slow());
         }
         match self.fetch_from(&places, &link.digest, &link.places[0], wait, to) {
-            Err(e) if e.is_loss() => self.exhume(&places, link, to).ok_or(e),
-            other => other,
+            Err(failed) => self
+                .exhume(&failed.lost, &places, link, to)
+                .ok_or(failed.error),
+            Ok(trailer) => Ok(trailer),
         }
     }
 
-    /// Fetches a frame that a prune has made a fossil in one of these places; and, as it may have been
-    /// moved back meanwhile, looks there once more.
-    fn exhume(&self, places: &[Place], link: &Link, to: &mut Fetched) -> Option<Trailer> {
+    /// Fetches a frame that a prune has made a fossil in a place that has lost it; and, as it may have been
+    /// moved back meanwhile, looks into all places once more.
+    fn exhume(
+        &self,
+        lost: &[Place],
+        places: &[Place],
+        link: &Link,
+        to: &mut Fetched,
+    ) -> Option<Trailer> {
         let digest = &link.digest;
         let mut is_pruned = false;
-        for (home, place) in places {
+        for (home, place) in lost {
             let copies = (0..=link.places.len()).filter_map(|copy| u8::try_from(copy).ok());
             let mut names = copies.map(|copy| Name {
                 digest: *digest,
@@ -211,8 +219,7 @@ impl Finder {
         is_pruned.then(again)?
     }
 
-    /// Fetches the first good one of these; on failure, returns the error of `main` if it is among
-    /// them.
+    /// Fetches the first good one of these.
     fn fetch_from(
         &self,
         places: &[Place],
@@ -220,11 +227,12 @@ impl Finder {
         main: &Location,
         wait: Wait,
         to: &mut Fetched,
-    ) -> Result<Trailer> {
+    ) -> std::result::Result<Trailer, Failed> {
         match places {
-            [] => Err(silent()),
-            [(home, location)] if wait == Wait::Fully || self.homes.len() == 1 => {
-                self.homes[*home].fetch(location, digest, self.limit, to)
+            [] => Err(Failed::silent(Vec::new())),
+            [place @ (home, location)] if wait == Wait::Fully || self.homes.len() == 1 => {
+                let fetched = self.homes[*home].fetch(location, digest, self.limit, to);
+                fetched.map_err(|error| Failed::of(error, place, main))
             }
             _ => self.race(places, digest, main, wait, to),
         }
@@ -238,11 +246,11 @@ impl Finder {
         main: &Location,
         wait: Wait,
         to: &mut Fetched,
-    ) -> Result<Trailer> {
+    ) -> std::result::Result<Trailer, Failed> {
         let (sender, answers) = mpsc::channel();
         let mut left = places.iter();
         let mut running = 0;
-        let mut failed: Option<Error> = None;
+        let mut failed: Option<Failed> = None;
         let mut asked: Vec<usize> = Vec::new();
         loop {
             if let Some((at, location)) = left.next() {
@@ -274,7 +282,9 @@ impl Finder {
                         self.homes[*at].was_silent();
                     }
                     if left.len() == 0 {
-                        return Err(silent());
+                        return Err(Failed::silent(
+                            failed.map_or(Vec::new(), |failed| failed.lost),
+                        ));
                     }
                     continue;
                 }
@@ -289,9 +299,12 @@ impl Finder {
                     return Ok(trailer);
                 }
                 Err(error) => {
-                    if failed.is_none() || location == *main {
-                        failed = Some(error);
-                    }
+                    let is_main = location == *main;
+                    let this = Failed::of(error, &(at, location), main);
+                    failed = Some(match failed {
+                        Some(others) => others.and(this, is_main),
+                        None => this,
+                    });
                 }
             }
         }
@@ -322,14 +335,14 @@ impl Finder {
         let places: Vec<Place> = opened.chain(keys).collect();
         let main = &root.places[0];
         let mut done = self.fetch_from(&places, &root.digest, main, Wait::Fully, &mut fetched);
-        if done.as_ref().is_err_and(Error::is_loss)
-            && let Some(trailer) = self.exhume(&places, root, &mut fetched)
+        if let Err(failed) = &done
+            && let Some(trailer) = self.exhume(&failed.lost, &places, root, &mut fetched)
         {
             done = Ok(trailer);
         }
         for copy in 1..=u8::try_from(MOST_PARITY).unwrap_or(u8::MAX) {
             match &done {
-                Err(e) if e.is_loss() => {}
+                Err(failed) if !failed.lost.is_empty() => {}
                 _ => break,
             }
             let places: Vec<Place> = named(copy).collect();
@@ -339,11 +352,49 @@ impl Finder {
             let copy = self.fetch_from(&places, &root.digest, main, Wait::Fully, &mut fetched);
             done = copy.or(done);
         }
-        index::text(&done?, &fetched.bytes)
+        let trailer = done.map_err(|failed| failed.error)?;
+        index::text(&trailer, &fetched.bytes)
     }
 }
 
-/// The error where a store is not waited for.
-fn silent() -> Error {
-    Error::from(Kind::Io("no answer")).because("the store is silent or out of reach")
+/// Why no place has given a frame.
+struct Failed {
+    /// That of a place out of reach, which may have the frame; else that of the main place, or of the first.
+    error: Error,
+    /// Places that have lost it.
+    lost: Vec<Place>,
+}
+
+impl Failed {
+    fn of(error: Error, place: &Place, main: &Location) -> Self {
+        let is_lost = error.is_loss();
+        Failed {
+            error: match place.1 == *main {
+                true => error,
+                false => error.at(&place.1),
+            },
+            lost: is_lost.then(|| place.clone()).into_iter().collect(),
+        }
+    }
+
+    /// Stores are silent that are not waited for.
+    fn silent(lost: Vec<Place>) -> Self {
+        let error = Error::from(Kind::Io("no answer"));
+        let error = error.because("the store is silent or out of reach");
+        Failed { error, lost }
+    }
+
+    /// Adds another place, which may be the main one.
+    fn and(mut self, mut other: Failed, is_main: bool) -> Self {
+        self.lost.append(&mut other.lost);
+        let is_better = match (self.error.is_loss(), other.error.is_loss()) {
+            (true, false) => true,
+            (false, true) => false,
+            _ => is_main,
+        };
+        if is_better {
+            self.error = other.error;
+        }
+        self
+    }
 }
