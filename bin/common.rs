@@ -185,6 +185,13 @@ fn writes_pictures(mut arguments: impl Iterator<Item = OsString>) -> bool {
 /// What helps where nothing is left of a stream, or what is left is being written.
 pub const ELSEWHERE: &str = "--from names another store to look in";
 
+fn of_keys(what: &str) -> &'static str {
+    match what.contains("expected files") {
+        true => "check whether this is the folder of the backups, and whether its disk is mounted",
+        false => "a key is the line that sx-put printed; pass a file of keys by its path",
+    }
+}
+
 /// What the user can do about an error, if anything.
 fn hint(kind: &Kind) -> Option<String> {
     Some(match kind {
@@ -248,12 +255,7 @@ fn hint(kind: &Kind) -> Option<String> {
         }
         Kind::Size(_) => "-W and -H set width and height of a frame".into(),
         Kind::Name(_) => "set a shorter name with --name".into(),
-        Kind::Key(what) if what.contains("expected files") => {
-            "check whether this is the folder of the backups, and whether its disk is mounted".into()
-        }
-        Kind::Key(_) => {
-            "a key is the line that sx-put printed; pass a file of keys by its path".into()
-        }
+        Kind::Key(what) => of_keys(what).into(),
         // If a login, a variable or a file is wrong, not the name, the message names it.
         Kind::Store(what) if !what.starts_with("store") && !what.starts_with("no store") => {
             return None;
@@ -642,6 +644,12 @@ pub fn default_store() -> Result<OsString> {
         (None, Some(data)) => Ok(data.join("storagex").into_os_string()),
         (None, None) => Err(Kind::Store("no store, expected --to, SX_STORE or HOME".into()).into()),
     }
+}
+
+/// An answer to a question of an image host, from its argument.
+pub fn setting(text: &str) -> std::result::Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// How to reach stores, from the environment; notes about waiting go to stderr.

@@ -163,7 +163,11 @@ impl Sets {
         let in_folders = kept.len();
         kept.extend(keys_of(keys::read_below(given, &mut seen)?, "--prune")?);
         Ok(Sets {
-            naming: if folders.is_empty() { kept.len() } else { in_folders },
+            naming: if folders.is_empty() {
+                kept.len()
+            } else {
+                in_folders
+            },
             kept,
             old: keys_of(keys::read_below(&old, &mut BTreeSet::new())?, "--forget")?,
         })

@@ -12,6 +12,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use storagex::get::{Health, Info, Options, Repaired, Sample};
+use storagex::store::Config;
 use storagex::{ByteRange, Kind, Progress, Result, Source, counted, get, store};
 
 /// Fetch the frames of a backup.
@@ -59,6 +60,15 @@ struct Args {
     #[arg(long, value_name = "STORE", requires = "repair")]
     to: Vec<OsString>,
 
+    /// With --repair: answer to a question in an image host's file; can be given several times
+    #[arg(long, value_name = "NAME=VALUE", requires = "repair", value_parser = common::setting)]
+    set: Vec<(String, String)>,
+
+    /// With --repair: append the URLs that delete pictures of an image host to this file; they are
+    /// secrets
+    #[arg(long, value_name = "FILE", requires = "repair")]
+    deletions: Option<PathBuf>,
+
     /// Write what is left, with zeros in place of lost data
     #[arg(long, group = "instead")]
     salvage: bool,
@@ -100,7 +110,15 @@ const HELP: Help = Help {
         ),
         (
             "Lost pictures",
-            &["repair", "in-place", "to", "salvage", "map"],
+            &[
+                "repair",
+                "in-place",
+                "to",
+                "set",
+                "deletions",
+                "salvage",
+                "map",
+            ],
         ),
         ("Running", &["range", "from", "jobs", "max-frame"]),
         ("Messages", &["quiet", "verbose", "log-json"]),
@@ -146,7 +164,11 @@ fn run(args: Args) -> Result<ExitCode> {
     let options = Options {
         jobs: args.jobs,
         limit: args.limit.bytes(),
-        store: common::store_config(args.jobs, &progress),
+        store: Config {
+            set: args.set.iter().cloned().collect(),
+            deletions: args.deletions.clone(),
+            ..common::store_config(args.jobs, &progress)
+        },
         from: args.from.clone(),
     };
     let is_text = args.list || args.info || args.filename || args.check || args.repair;

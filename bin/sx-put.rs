@@ -88,7 +88,7 @@ struct Args {
     height: u32,
 
     /// Answer to a question in an image host's file; can be given several times
-    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = common::setting)]
     set: Vec<(String, String)>,
 
     /// Which pictures to read back and compare: all, first, none, or a share such as 5%
@@ -187,11 +187,6 @@ fn bytes(text: &str) -> std::result::Result<u64, String> {
 }
 
 const TO_HELP: &str = "The store: file:DIR, a path with a slash, s3://BUCKET/PREFIX, http(s)://HOST/FOLDER/, FILE.sxcu or host:NAME [default: $SX_STORE, or storagex in $XDG_DATA_HOME]";
-
-fn setting(text: &str) -> std::result::Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
-}
 
 /// Where to learn what is in the stores already.
 fn known(args: &Args) -> Result<Option<Sources>> {

@@ -1177,12 +1177,81 @@ fn a_repaired_backup_on_a_host_has_its_new_key() {
         largest.unwrap().0.clone()
     };
     host.kept.lock().unwrap().remove(&largest);
+    let deletions = home.join(".local/state/storagex/docs/deletions");
+    let lines = || fs::read_to_string(&deletions).unwrap().lines().count();
+    let before = lines();
     assert_eq!(storagex(home, &["check", "docs"]).status.code(), Some(3));
+    assert_eq!(lines(), before);
     let old = printed(home, &["keys", "docs"]);
     printed(home, &["repair", "docs"]);
     assert_ne!(printed(home, &["keys", "docs"]), old);
     printed(home, &["check", "docs"]);
     assert!(printed(home, &["restore", "docs"]) == bytes);
+    let seen = host.seen.lock().unwrap();
+    let uploads = seen.iter().filter(|head| head.starts_with("POST"));
+    assert!(lines() > before);
+    assert_eq!(lines(), uploads.count());
+}
+
+/// As a first upload does, a repair needs answers to what the host asks, and keeps the URLs that delete.
+#[test]
+fn a_repair_on_a_host_answers_and_keeps_urls_that_delete() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Good);
+    let file = uploader(folder.path(), &host, JSON, "");
+    let store = store::open(file.as_os_str(), &config(folder.path())).unwrap();
+    let options = put::Options {
+        parity: Some("2+1".parse().unwrap()),
+        ..put::Options::default()
+    };
+    let put = put::put(Cursor::new(frames().1), &[store], &options).unwrap();
+    let index = put.keys.first().location.url().path().to_owned();
+    let data = host
+        .kept
+        .lock()
+        .unwrap()
+        .keys()
+        .find(|path| **path != index)
+        .unwrap()
+        .clone();
+    host.kept.lock().unwrap().remove(&data);
+    let uploads = || {
+        let seen = host.seen.lock().unwrap();
+        seen.iter().filter(|head| head.starts_with("POST")).count()
+    };
+    let before = uploads();
+    let deletions = folder.path().join("of-the-repair");
+    let repair = |options: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_sx-get"))
+            .args(["--repair", "--to", file.to_str().unwrap()])
+            .args(options)
+            .arg(put.keys.to_string())
+            .output()
+            .unwrap()
+    };
+    let unanswered = repair(&[]);
+    let said = String::from_utf8(unanswered.stderr).unwrap();
+    assert!(said.contains("--set"), "{said}");
+    assert_eq!(unanswered.status.code(), Some(2));
+    let repaired = repair(&[
+        "--set",
+        "Token=token",
+        "--deletions",
+        deletions.to_str().unwrap(),
+    ]);
+    let said = String::from_utf8(repaired.stderr).unwrap();
+    assert!(repaired.status.success(), "{said}");
+    let keys: storagex::Keys = String::from_utf8(repaired.stdout)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    let lines = fs::read_to_string(&deletions).unwrap();
+    assert_eq!(lines.lines().count(), uploads() - before, "{lines}");
+    for key in keys.all() {
+        assert!(lines.contains(&format!("{key}\t")), "{key}: {lines}");
+        comes_back(key);
+    }
 }
 
 /// A history on an image host: new pictures only, those of an interrupted backup once, and no others in

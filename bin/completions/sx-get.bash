@@ -23,7 +23,7 @@ _sx__get() {
 
     case "${cmd}" in
         sx__get)
-            opts="-i -j -q -v -h -V --list --info --filename --check --sample --json --repair --in-place --to --salvage --map --range --from --jobs --max-frame --quiet --verbose --log-json --help --version"
+            opts="-i -j -q -v -h -V --list --info --filename --check --sample --json --repair --in-place --to --set --deletions --salvage --map --range --from --jobs --max-frame --quiet --verbose --log-json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -34,6 +34,14 @@ _sx__get() {
                     return 0
                     ;;
                 --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deletions)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

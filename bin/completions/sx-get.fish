@@ -1,5 +1,7 @@
 complete -c sx-get -l sample -d 'With --check: check only N frames, or N percent of them, drawn at random' -r
 complete -c sx-get -l to -d 'With --repair: bring the stream into this store, with its own index; can be given several times' -r
+complete -c sx-get -l set -d 'With --repair: answer to a question in an image host\'s file; can be given several times' -r
+complete -c sx-get -l deletions -d 'With --repair: append the URLs that delete pictures of an image host to this file; they are secrets' -r -F
 complete -c sx-get -l map -d 'With --salvage: write a GNU ddrescue map of the lost bytes to this file' -r -F
 complete -c sx-get -l range -d 'Only these bytes of the stream, as a stream of their own: OFFSET:LENGTH, OFFSET: or -LENGTH' -r
 complete -c sx-get -l from -d 'Look into this store first, by the same names; may be given more than once' -r
