@@ -262,7 +262,7 @@ fn hint(kind: &Kind) -> Option<String> {
         }
         Kind::Store(what) if here(what).is_some() => {
             let name = here(what).unwrap_or_default();
-            format!("./{name} is here; a store in it is written --to ./{name}")
+            format!("./{name} is here: to use it as a store, write --to ./{name}")
         }
         Kind::Store(_) => {
             "--to or SX_STORE names the store; write a folder here as ./NAME".into()
@@ -277,7 +277,7 @@ fn hint(kind: &Kind) -> Option<String> {
         }
         Kind::Terminal(_) => "redirect it with > FILE, or | sx-put".into(),
         Kind::Gone => "run it again: it stores what is gone".into(),
-        Kind::Journal(_) => "an upload needs a journal of its own, for each store".into(),
+        Kind::Journal(_) => "each upload needs its own journals, one for each store".into(),
         Kind::NotFound if PROGRAM == "sx-put" => {
             "this isn't the store of the key, or it has lost what it acknowledged".into()
         }
@@ -331,13 +331,13 @@ fn of_changed_pixels(kind: &Kind) -> &'static str {
 fn of_a_seal(kind: &Kind) -> &'static str {
     match kind {
         Kind::Sealed if PROGRAM == "sx-decode" => {
-            "--secret, or SX_SECRET, names the file of the secret"
+            "--secret, or SX_SECRET, names the secret file"
         }
         Kind::Sealed => "sx-get has no secret: only sx-decode opens what is sealed",
         Kind::NotSealed => {
-            "a thief may have put it there; what was never sealed is read without a secret"
+            "an attacker may have put it there; to read frames that were never sealed, leave out the secret"
         }
-        Kind::OtherSecret => "--secret, or SX_SECRET, names the file of the right one",
+        Kind::OtherSecret => "--secret, or SX_SECRET, names the file with the right secret",
         Kind::Forged => "somebody has changed the frame, and its CRC-32 to fit",
         Kind::Secret(what) if what.starts_with("permissions") => {
             "chmod 600 FILE; if others could read it, they may know the secret: consider a new one"

@@ -19,16 +19,16 @@ use storagex::{Error, Keys, Kind, Result, counted};
 /// The options of --prune.
 #[derive(clap::Args)]
 pub struct Pruning {
-    /// Set the pictures aside that none of these keys reaches, and remove those that an earlier run has
-    /// set aside, in every store that they name, or in the one of --to; reads no frames
+    /// Set aside the pictures that none of these keys reaches, and remove those that were set aside long
+    /// enough ago, in every store that the keys name, or in the one of --to; reads no frames
     #[arg(long, conflicts_with_all = ["keys", "name", "verify", "reuse", "resume", "parity", "probe"])]
     pub prune: bool,
 
-    /// With --prune: change nothing, and tell what would become of the pictures
+    /// With --prune: change nothing, and print what would happen
     #[arg(long, requires = "prune")]
     dry_run: bool,
 
-    /// With --prune: how long pictures stay set aside, at least
+    /// With --prune: the least time that pictures stay set aside
     #[arg(long, value_name = "DAYS", requires = "prune", default_value_t = 7.0, value_parser = days)]
     grace: f64,
 
@@ -53,11 +53,11 @@ struct RuleArgs {
     #[arg(long = "keep-daily", value_name = "N", requires = "forget", value_parser = clap::value_parser!(u32).range(1..))]
     daily: Option<u32>,
 
-    /// With --forget: likewise of weeks
+    /// With --forget: the same for weeks
     #[arg(long = "keep-weekly", value_name = "N", requires = "forget", value_parser = clap::value_parser!(u32).range(1..))]
     weekly: Option<u32>,
 
-    /// With --forget: likewise of months
+    /// With --forget: the same for months
     #[arg(long = "keep-monthly", value_name = "N", requires = "forget", value_parser = clap::value_parser!(u32).range(1..))]
     monthly: Option<u32>,
 }
@@ -86,7 +86,7 @@ pub fn run(args: &super::Args, config: &Config) -> Result<ExitCode> {
     let started = SystemTime::now(); // before any key is read
     let of_prune = &args.pruning;
     if args.keep.is_empty() && of_prune.forget.is_empty() {
-        return Err(Kind::Usage("--prune without a key, expected all to be kept".into()).into());
+        return Err(Kind::Usage("--prune without a key, expected the keys of all streams to keep".into()).into());
     }
     let options = Options {
         started,

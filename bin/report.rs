@@ -36,8 +36,8 @@ pub fn text(key: &Source, file: Option<&str>, report: &Report) -> String {
         line(&mut text, &format!("corrected: {corrected}"));
     }
     if report.rebuildable > 0 {
-        let frames = counted(report.rebuildable, "frame");
-        line(&mut text, &format!("rebuildable: {frames} of data"));
+        let frames = counted(report.rebuildable, "data frame");
+        line(&mut text, &format!("rebuildable: {frames}"));
     }
     for gap in &report.lost {
         line(&mut text, &lost(gap));
@@ -63,7 +63,7 @@ fn corrected(corrections: &Corrections) -> Option<String> {
         Corrections::MOST,
     );
     (corrections.words > 0).then(|| {
-        format!("{mean:.2} % of bytes on average, at worst {worst} of the {most} bytes that a code word can lose")
+        format!("{mean:.2} % of bytes on average, at worst {worst} in a code word, where {most} are surely corrected")
     })
 }
 

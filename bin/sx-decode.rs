@@ -37,7 +37,7 @@ struct Args {
     #[arg(long, requires = "list")]
     json: bool,
 
-    /// Put the files, one frame each, in order first
+    /// First put the files, one frame each, in order
     #[arg(long, requires = "files")]
     sort: bool,
 
@@ -49,11 +49,11 @@ struct Args {
     #[arg(long, value_name = "FILE", requires = "salvage")]
     map: Option<PathBuf>,
 
-    /// Write these bytes alone: OFFSET:LENGTH, OFFSET: to the end, or -LENGTH at the end
+    /// Write only these bytes: OFFSET:LENGTH, OFFSET: to the end, or -LENGTH for the last bytes
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true, conflicts_with_all = ["list", "salvage"])]
     range: Option<ByteRange>,
 
-    /// Read a list of `tar -R`, and print the bytes of the archive that hold these members, as ranges
+    /// Read the output of `tar -R`, and print the ranges of the archive that hold these members
     #[arg(long, value_name = "PATH", num_args = 1.., allow_hyphen_values = true, conflicts_with_all = ["list", "salvage", "test", "range"])]
     locate: Vec<OsString>,
 
@@ -89,7 +89,7 @@ const HELP: Help = Help {
     examples: "  sx-get dir.key | sx-decode | tar -x              restore a folder
   sx-get disk.key | sx-decode -o disk.img          restore a file, whole or not at all
   sx-get key | sx-decode -t                        check everything, write nothing
-  sx-decode --sort pictures/*.png > out            restore without an index",
+  sx-decode --sort pictures/*/*.png > out          restore without an index",
 };
 
 fn main() -> ExitCode {

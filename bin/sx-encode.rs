@@ -46,19 +46,20 @@ struct Args {
     #[arg(short = 'H', long, value_name = "PIXELS", default_value_t = Size::DEFAULT.height)]
     height: u32,
 
-    /// Make gray pictures that survive JPEG and lossy WebP: 1 most bytes to 4 survives most
+    /// Make gray pictures that survive JPEG and lossy WebP: 1 carries the most bytes, 4
+    /// survives the most
     #[arg(long, value_name = "LEVEL")]
     sturdy: Option<Level>,
 
-    /// Cut where the content says so, every AVERAGE bytes or so, such as 64K or 1M, so that equal parts
-    /// give equal pictures wherever they stand [default AVERAGE: 256K, or half a frame]
+    /// End chunks where the content says so, about every AVERAGE bytes, such as 64K or 1M, so that equal
+    /// content gives equal pictures [default AVERAGE: 256K, or half a frame]
     #[arg(long, value_name = "AVERAGE", num_args = 0..=1, require_equals = true, default_missing_value = "", value_parser = average)]
     cdc: Option<Average>,
 
     #[command(flatten)]
     secret: common::SecretFile,
 
-    /// Write a new secret, for a file that nobody else can read, and nothing else
+    /// Write a new secret to stdout, and encode nothing
     #[arg(long, exclusive = true)]
     new_secret: bool,
 
@@ -150,7 +151,7 @@ fn run(args: Args) -> Result<()> {
 fn verb(output: Option<&Path>) -> Verb {
     let kept = match output {
         Some(path) => format!("{} is as it was", path.display()),
-        None => "the frames so far have no last one, so no reader takes them for the whole".into(),
+        None => "the stream has no last frame, so readers see that it is incomplete".into(),
     };
     Verb {
         done: "encoded",
@@ -196,7 +197,6 @@ fn new_secret() -> Result<()> {
     common::write(&mut stdout, &secret::render(&secret::generate()?))
 }
 
-/// Reads an average, in bytes.
 /// The average length of chunks that `--cdc` wants.
 #[derive(Clone, Copy)]
 enum Average {

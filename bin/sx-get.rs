@@ -31,7 +31,7 @@ struct Args {
     #[arg(long, group = "instead")]
     info: bool,
 
-    /// Print the last component of the name, and nothing else; an error if no file can have it
+    /// Print the last component of the name, and nothing else; fails if it is no valid file name
     #[arg(long, group = "instead")]
     filename: bool,
 
@@ -55,12 +55,12 @@ struct Args {
     #[arg(short, long, requires = "repair")]
     in_place: bool,
 
-    /// With --repair: bring the stream into this store, with its own index; can be given several
-    /// times
+    /// With --repair: copy the stream to this store, with its own index; may be given more than
+    /// once
     #[arg(long, value_name = "STORE", requires = "repair")]
     to: Vec<OsString>,
 
-    /// With --repair: answer to a question in an image host's file; can be given several times
+    /// With --repair: answer to a question in an image host's file; may be given more than once
     #[arg(long, value_name = "NAME=VALUE", requires = "repair", value_parser = common::setting)]
     set: Vec<(String, String)>,
 
@@ -86,7 +86,7 @@ struct Args {
     )]
     range: Option<ByteRange>,
 
-    /// Look into this store first, by the same names; may be given more than once
+    /// Look in this store first, by the same names; may be given more than once
     #[arg(long, value_name = "STORE")]
     from: Vec<OsString>,
 
@@ -124,7 +124,7 @@ const HELP: Help = Help {
         ("Messages", &["quiet", "verbose", "log-json"]),
     ],
     examples: "  sx-get dir.key | sx-decode | tar -x              restore a folder
-  sx-get --check dir.key                           look what is left, in each store
+  sx-get --check dir.key                           show what is left in each store
   sx-get --repair dir.key > new.key                store again what was lost
   sx-get --from /mnt/copy dir.key | sx-decode      the store has moved",
 };

@@ -40,20 +40,20 @@ struct Args {
     #[arg(long, requires = "parity")]
     spread: bool,
 
-    /// Print a key if at least N stores took everything [default: all]
+    /// Print keys if at least N stores have stored everything [default: all]
     #[arg(long, value_name = "N", conflicts_with = "spread")]
     min_copies: Option<usize>,
 
-    /// Take the pictures of this earlier key as there: a key, or a file of keys, one a line; may be
+    /// Don't store again what this earlier key lists: a key, or a file of keys, one a line; may be
     /// given more than once
     #[arg(long, value_name = "KEY|FILE")]
     reuse: Vec<OsString>,
 
-    /// Note what is stored in this journal, and don't store again what it lists; one for each store
+    /// Keep a journal of stored pictures in this file, and skip those that it lists; one for each store
     #[arg(long, value_name = "FILE")]
     resume: Vec<PathBuf>,
 
-    /// Write the key to this file instead of stdout; an old one stays until the new one is there
+    /// Write the key to this file instead of stdout; an old key stays until the new one replaces it
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -87,7 +87,7 @@ struct Args {
     #[arg(short = 'H', long, value_name = "PIXELS", default_value_t = Size::DEFAULT.height)]
     height: u32,
 
-    /// Answer to a question in an image host's file; can be given several times
+    /// Answer to a question in an image host's file; may be given more than once
     #[arg(long, value_name = "NAME=VALUE", value_parser = common::setting)]
     set: Vec<(String, String)>,
 
@@ -111,7 +111,7 @@ struct Args {
     #[arg(long, requires = "probe")]
     json: bool,
 
-    /// Bytes of the stream, for the time that is left: 1200000000, 1.2G or 1200M
+    /// Size of the stream, so that progress shows the time left: 1200000000, 1.2G or 1200M
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     size: Option<u64>,
 
@@ -163,11 +163,11 @@ const HELP: Help = Help {
         ("Messages", &["quiet", "verbose", "size", "log-json"]),
     ],
     examples: "  tar -c dir | sx-encode | sx-put -o dir.key       store a folder
-  sx-encode disk.img | sx-put --to s3://bucket/a   store a file in a bucket of S3
+  sx-encode disk.img | sx-put --to s3://bucket/a   store a file in an S3 bucket
   sx-encode a | sx-put --parity 20+2 --to ./p      any 2 of 22 pictures may be lost
   sx-encode a | sx-put --to s3://bucket --to ./p   a copy in each of two stores
-  sx-put --prune keys                              free the room of what no key needs
-  sx-put --probe --to my-host.sxcu                 what an image host makes of pictures",
+  sx-put --prune keys                              free the space of what no key needs
+  sx-put --probe --to my-host.sxcu                 what an image host does to pictures",
 };
 
 /// Reads a number of bytes, in decimal units.

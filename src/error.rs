@@ -479,7 +479,7 @@ impl fmt::Display for Kind {
             Kind::Lost { frames, bytes } => {
                 write!(
                     f,
-                    "{} of {bytes} bytes lost, expected none",
+                    "{} ({bytes} bytes) lost, expected none",
                     counted(*frames, "frame")
                 )
             }
@@ -544,7 +544,7 @@ impl fmt::Display for Kind {
             Kind::Command(how) => write!(f, "{how}, expected exit status 0"),
             Kind::KeyNotTaken(key) => write!(
                 f,
-                "closed pipe, expected a reader for the key, which is {key}"
+                "closed pipe, expected a reader for this key: {key}"
             ),
             Kind::Io(action) => write!(f, "{action}"),
             Kind::Empty

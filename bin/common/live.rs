@@ -37,15 +37,15 @@ const RECENT: usize = 50;
 /// What to show.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct Show {
-    /// Show neither progress nor notes, but errors only
+    /// Show only errors: no progress, no notes
     #[arg(short, long)]
     quiet: bool,
 
-    /// Say at the end how much was done, and how long it took
+    /// At the end, print how much was done and how long it took
     #[arg(short, long, conflicts_with = "quiet")]
     verbose: bool,
 
-    /// Write progress, notes and errors to stderr as JSON, an object a line
+    /// Write progress, notes and errors to stderr as JSON, one object a line
     #[arg(long)]
     log_json: bool,
 }
