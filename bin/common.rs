@@ -330,9 +330,7 @@ fn of_changed_pixels(kind: &Kind) -> &'static str {
 /// What to do about a sealed frame, or a secret.
 fn of_a_seal(kind: &Kind) -> &'static str {
     match kind {
-        Kind::Sealed if PROGRAM == "sx-decode" => {
-            "--secret, or SX_SECRET, names the secret file"
-        }
+        Kind::Sealed if PROGRAM == "sx-decode" => "--secret, or SX_SECRET, names the secret file",
         Kind::Sealed => "sx-get has no secret: only sx-decode opens what is sealed",
         Kind::NotSealed => {
             "an attacker may have put it there; to read frames that were never sealed, leave out the secret"

@@ -86,7 +86,10 @@ pub fn run(args: &super::Args, config: &Config) -> Result<ExitCode> {
     let started = SystemTime::now(); // before any key is read
     let of_prune = &args.pruning;
     if args.keep.is_empty() && of_prune.forget.is_empty() {
-        return Err(Kind::Usage("--prune without a key, expected the keys of all streams to keep".into()).into());
+        return Err(Kind::Usage(
+            "--prune without a key, expected the keys of all streams to keep".into(),
+        )
+        .into());
     }
     let options = Options {
         started,

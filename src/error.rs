@@ -542,10 +542,9 @@ impl fmt::Display for Kind {
             }
             Kind::Digest { found, expected } => write!(f, "digest {found}, expected {expected}"),
             Kind::Command(how) => write!(f, "{how}, expected exit status 0"),
-            Kind::KeyNotTaken(key) => write!(
-                f,
-                "closed pipe, expected a reader for this key: {key}"
-            ),
+            Kind::KeyNotTaken(key) => {
+                write!(f, "closed pipe, expected a reader for this key: {key}")
+            }
             Kind::Io(action) => write!(f, "{action}"),
             Kind::Empty
             | Kind::Lossy

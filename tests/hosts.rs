@@ -467,7 +467,7 @@ fn a_host_that_makes_jpegs_keeps_sturdy_frames() {
         .unwrap();
     let share = 100.0 * corrections.mean();
     let line = format!(
-        "corrected: {share:.2} % of bytes on average, at worst {} of the 16 bytes",
+        "corrected: {share:.2} % of bytes on average, at worst {} in a code word, where 16 are surely corrected",
         corrections.worst
     );
     let said = String::from_utf8(said.stdout).unwrap();

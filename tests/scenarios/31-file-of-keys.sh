@@ -52,16 +52,16 @@ rm "$lost" "$degraded"
 cat a.key c.key b.key >keys
 refuses 1 'not found' sx-get keys >frames
 no_frame frames
-refuses 1 '1 frame of 2000 bytes lost' sx-get --check keys >report
+refuses 1 '1 frame .2000 bytes. lost' sx-get --check keys >report
 grep '^key: ' report | cut -d ' ' -f 2 | cmp - keys
 grep '^result: ' report | cut -d ' ' -f 2 >results
 printf '%s\n' data all everything | cmp - results
-refuses 1 '1 frame of 2000 bytes lost' sx-get --check --json a.key c.key b.key >report
+refuses 1 '1 frame .2000 bytes. lost' sx-get --check --json a.key c.key b.key >report
 sed 's/.*"key":"\([^"]*\)".*/\1/' report | cmp - keys
 status=0
 sx-get --check b.key c.key >report || status=$?
 [ "$status" -eq 3 ] || fail "status $status"
-refuses 1 '1 frame of 2000 bytes lost' sx-get -q --repair keys >repaired
+refuses 1 '1 frame .2000 bytes. lost' sx-get -q --repair keys >repaired
 cmp repaired keys
 sx-get --check c.key b.key >report
 # Each report says which file its key is from, if it is from one.

@@ -27,7 +27,7 @@ sx-get --check key >report || status=$?
 grep -qx 'data: 4 good, 1 missing, 0 damaged' report
 grep -qx 'parity: 1 good, 1 missing, 0 damaged' report
 grep -qx 'index: 1 good, 1 missing, 0 damaged' report
-grep -qx 'rebuildable: 1 frame of data' report
+grep -qx 'rebuildable: 1 data frame' report
 sx-get --repair key >repaired 2>said
 cmp repaired key
 [ "$(cat said)" = 'sx-get: note: 3 pictures stored again' ] || fail "said: $(cat said)"
@@ -37,14 +37,14 @@ sx-get --check --sample 40% --json key | grep -q '"sample":{"confidence":'
 # Two of a group.
 rm "$(one data 2)" "$(one data 3)"
 refuses 1 'group of frames 0 to 3: 3 data and parity frames left, expected 4 .*: frames 1 to 2$' sx-get key >got
-refuses 1 '2 frames of 24504 bytes lost' sx-get --check key >report
+refuses 1 '2 frames .24504 bytes. lost' sx-get --check key >report
 grep -q '^lost: frames 1 to 2, 24504 bytes at 12252: ' report
-refuses 1 '2 frames of 24504 bytes lost' sx-get --salvage --map map key >got
+refuses 1 '2 frames .24504 bytes. lost' sx-get --salvage --map map key >got
 sx-decode got >back
 { head -c 12252 stream && head -c 24504 /dev/zero && tail -c +36757 stream; } | cmp - back
 grep -qx '0x00002fdc  0x00005fb8  -' map
-refuses 1 'bytes lost' sx-get --repair key >repaired
-refuses 1 'bytes lost' sx-get --repair --to ./new key
+refuses 1 'bytes. lost' sx-get --repair key >repaired
+refuses 1 'bytes. lost' sx-get --repair --to ./new key
 
 # Without any index, by the frames alone.
 refuses 1 '24504 bytes are missing and replaced by zeros' sx-decode --salvage --sort --map map2 -o back2 data/storagex/*/*.png

@@ -83,7 +83,7 @@ sx-put --prune --to ./p --dry-run keys >said
 ln -s "$PWD/far" keys/link
 mkdir empty
 refuses 1 'empty: no key, expected files' sx-put --prune --to ./p keys empty
-it_said -q 'hint: .* whether its disk is mounted' || fail "$refuses_said"
+it_said -q 'hint: .* whether its disk is mounted' || fail "no such hint"
 echo nonsense >keys/deep/bad.key
 refuses 1 'keys/deep/bad.key: line 1' sx-put --prune --to ./p keys
 mv keys/deep/bad.key keys/deep/bad.txt
@@ -195,7 +195,7 @@ grep -qx "sx-put: note: no backup is left in $PWD/left: you can remove it as a w
 # Refused before anything is changed.
 find nights others -type f | sort >before
 refuses 1 'empty: no backup would be kept' sx-put --prune --forget empty --keep-last 1 nights
-it_said -q 'hint: .* whether its disk is mounted' || fail "$refuses_said"
+it_said -q 'hint: .* whether its disk is mounted' || fail "no such hint"
 refuses 1 'nosuch: cannot read' sx-put --prune --forget nosuch --keep-last 1 nights
 refuses 1 'nosuch: cannot open' sx-put --prune --forget nights --keep-last 1 nosuch
 refuses 2 'several stores' sx-put --prune --to ./p --to ./one --forget nights --keep-last 1

@@ -96,7 +96,7 @@ zeros() { # FIRST_FRAME FRAMES FILE
     dd if=/dev/zero of="$3" bs=49056 seek="$1" count="$2" conv=notrunc 2>/dev/null
 }
 salvages() { # MISSING
-    refuses 1 'bytes lost, expected none: frame [0-9]+: file://' sx-get --salvage sorted.key >left
+    refuses 1 'bytes. lost, expected none: frame [0-9]+: file://' sx-get --salvage sorted.key >left
     refuses 1 'frame [0-9]+: ' sx-decode --secret secret left >got
     refuses 1 "$1" sx-decode --salvage --map map2 --secret secret <left >got
 }

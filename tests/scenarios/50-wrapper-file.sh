@@ -35,4 +35,4 @@ storagex upload --help | grep -q '^Usage: '
 # A key that nobody takes is an error, and stands in the message.
 { sleep 1; storagex upload file 2>said || echo $? >status; } | true
 [ "$(cat status)" -eq 1 ] || fail "storagex upload | true: status $(cat status)"
-grep -q 'expected a reader for the key, which is file://' said || fail "$(cat said)"
+grep -q 'expected a reader for this key: file://' said || fail "$(cat said)"

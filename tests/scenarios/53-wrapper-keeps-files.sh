@@ -8,14 +8,14 @@ printf new >file
 storagex upload file >key
 printf old >file
 
-refuses 1 'file: there already' storagex download key
-refuses 1 'file: there already' storagex download key file
+refuses 1 'file: exists already' storagex download key
+refuses 1 'file: exists already' storagex download key file
 [ "$(cat file)" = old ] || fail 'replaced'
 ln -s nowhere link
-refuses 1 'link: there already' storagex download key link
+refuses 1 'link: exists already' storagex download key link
 [ ! -e nowhere ] || fail 'written through a link'
 mkdir folder
-refuses 1 'folder: there already' storagex download key folder
+refuses 1 'folder: exists already' storagex download key folder
 refuses 1 'folder: cannot write' storagex download -f key folder
 
 storagex download -f key

@@ -12,7 +12,7 @@ refuses 2 "unknown command 'store', expected backup, " storagex store
 refuses 2 'expected one file or folder' storagex upload
 refuses 2 'expected one file or folder' storagex upload file file
 refuses 2 "invalid option -- 'x'" storagex upload -x file
-refuses 1 './-: not there' storagex upload -
+refuses 1 './-: missing or unreadable' storagex upload -
 refuses 2 "option '--to' requires an argument" storagex upload file --to
 refuses 2 'store without a path|store .., expected' storagex upload --to '' file
 refuses 2 'expected a date' storagex restore --at tomorrow docs

@@ -116,10 +116,11 @@ storagex keys >paper
 sx-get --info paper >/dev/null
 sed -n 1p paper | grep -q '^# docs .*Z\.key$' || fail "$(cat paper)"
 # They come back from it, as storagex(1) has it.
-while read -r _ name file && read -r key; do
-    mkdir -p "again/storagex/$name"
-    echo "$key" >"again/storagex/$name/$file"
-done <paper
+mkdir -p state/storagex/far
+cat state/storagex/docs/*.key | grep -v '^#' >state/storagex/far/other.key # two keys in one file
+storagex keys >paper
+script=$(sed -n '/^while read -r line/,/^done/p' "${0%/*}/../../man/storagex.1" | sed "s|~/.local/state|$PWD/again|; s|keys.txt|paper|")
+eval "$script"
 (XDG_STATE_HOME=$PWD/again && cd out && storagex restore docs tree/ü && cmp tree/ü ../tree/ü && rm -r tree)
 [ "$(XDG_STATE_HOME=$PWD/again storagex keys)" = "$(cat paper)" ] || fail 'other keys'
 

@@ -30,6 +30,22 @@ key=$(storagex list docs | cut -f 5)
 for each in $key; do
     sx-get --info "$each" | grep -qx 'name: ' || fail "a name: $(sx-get --info "$each")"
 done
+# Without the setting, SX_SECRET counts: for all of a backup, and for each way to restore it.
+SX_SECRET=$PWD/words storagex backup variable tree
+sx-get --info "$(storagex list variable | cut -f 5)" | grep -qx 'name: ' || fail 'a name'
+! grep -rq 'a word that nobody\|tree/word' data || fail 'the text is in a picture'
+cd out
+for path in '' tree/word; do
+    ! storagex restore variable ${path:+"$path"} 2>said || fail 'restored without the secret'
+    grep -q 'error: .*sealed' said || fail "$(cat said)"
+done
+[ ! -e tree ] || fail 'something was restored'
+SX_SECRET=$HOME/words storagex restore variable tree/word
+cmp tree/word ../tree/word
+[ ! -e tree/big ] || fail 'more than what was asked for'
+rm -r tree
+cd ..
+
 echo 'sturdy = 2' >config/storagex/sturdy.conf
 storagex backup sturdy echo text
 echo text | sx-encode --sturdy 2 | cmp - "$(path_of "$(sx-get --list "$(storagex list sturdy | cut -f 5)" | sed -n 2p)")"
@@ -89,7 +105,7 @@ done
 refuses 2 "invalid option -- 'x'" storagex backup -x true
 refuses 2 'without a folder or a command' storagex backup docs
 refuses 2 'without a name' storagex restore
-refuses 1 './Docments: no folder and no command' storagex backup docs -- ./Docments
+refuses 1 './Docments: not found, expected a folder or a command' storagex backup docs -- ./Docments
 
 # Where an interrupted backup went to another store, the next one doesn't mind.
 echo "store = $PWD/disk1" >config/storagex/disk.conf

@@ -8,7 +8,7 @@ refuses 2 "unexpected argument '--outptu'" sx-put --outptu x </dev/null
 it_said -q "hint: a similar argument exists: .--output." || fail "no hint at --output"
 mkdir pictures
 refuses 2 "store 'pictures'" sx-put --to pictures </dev/null
-it_said -q 'hint: ./pictures is here; a store in it is written --to ./pictures' || fail "no such hint"
+it_said -q 'hint: ./pictures is here: to use it as a store, write --to ./pictures' || fail "no such hint"
 refuses 2 "store 'nothing'" sx-put --to nothing </dev/null
 it_said -q 'hint: --to or SX_STORE names the store' || fail "no such hint"
 
