@@ -34,7 +34,10 @@ fn line(from: &mut impl BufRead) -> Result<Option<String>> {
         .read_until(b'\n', &mut line)
         .map_err(|e| Error::io("cannot read", e))?;
     match line.pop() {
-        Some(b'\n') => Ok(Some(String::from_utf8_lossy(&line).into_owned())),
+        Some(b'\n') if !line.is_ascii() => {
+            bad("bytes that aren't ASCII, expected a journal of an upload".into())
+        }
+        Some(b'\n') => Ok(String::from_utf8(line).ok()),
         Some(_) if line.len() as u64 + 1 == MOST => bad("a line that is too long".into()),
         _ => Ok(None),
     }

@@ -70,6 +70,8 @@ def journals():
     bad("digest_short", "a digest has 64 digits", head + line(DIGESTS[0])[1:], "line 2: ")
     for name, copy in ("0", "0"), ("256", "256"), ("with_a_sign", "+1"), ("nothing", ""):
         bad(f"copy_{name}", "a copy has a number from 1 to 255", head + line(DIGESTS[0], name=f"{DIGESTS[0]}.{copy}"), "line 2: ")
+    bad("head_not_ascii", "a journal is ASCII text", two.replace(" -", "\u00da -"), "bytes that aren't ASCII")
+    bad("line_not_ascii", "a journal is ASCII text", head + line(DIGESTS[0]).replace(".png", "\u00da.png"), "bytes that aren't ASCII")
     bad("line_too_long", "a line has 65535 bytes at most", head + "x" * 65536 + "\n", "too long")
 
 
