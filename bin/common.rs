@@ -156,9 +156,8 @@ fn usage(error: &clap::Error) -> ExitCode {
     let words: Vec<&str> = paragraph.split_whitespace().collect();
     let message = words.join(" ");
     say("error", message.strip_prefix("error: ").unwrap_or(&message));
-    let tip = text
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("tip: "));
+    let mut tips = (text.lines()).filter_map(|line| line.trim().strip_prefix("tip: "));
+    let tip = tips.find(|tip| !tip.starts_with("to pass")); // `sx-encode -- X` runs X
     let all = format!("{PROGRAM} --help shows the options");
     say("hint", tip.unwrap_or(&all));
     ExitCode::from(2)

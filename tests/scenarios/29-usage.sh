@@ -22,6 +22,8 @@ refuses 2 'level.*expected 0 to 19' sx-encode --level 99
 refuses 2 'max-frame.*expected 1 to 1024' sx-put --max-frame 1025
 refuses 2 '--sample needs --check' sx-get --sample 5 key
 refuses 2 'unexpected argument' sx-encode a b
+refuses 2 'unexpected argument' sx-encode --bogus # which `sx-encode -- --bogus` would run
+it_said -q 'hint: sx-encode --help' || fail 'no such hint'
 refuses 2 'unexpected argument' sx-put a
 refuses 2 'cannot be used with' sx-get --list --check
 refuses 2 'cannot be used with' sx-decode --list --test
