@@ -193,7 +193,7 @@ fn has_scheme(argument: &str) -> bool {
 
 /// A line without what stands behind a tab: what --list, sx-put --keys and --deletions add to a key.
 fn before_tab(line: &str) -> &str {
-    line.split('\t').next().unwrap_or_default()
+    line.split('\t').next().unwrap_or_default().trim_ascii_end()
 }
 
 /// Bytes of a file of keys that are read: some 100,000 keys. More are no keys.

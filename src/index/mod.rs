@@ -66,10 +66,18 @@ pub struct Index {
     )]
     pub groups: Option<Vec<GroupEntry>>,
     /// Copies of each index of the tree, beside the index itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "number",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub copies: Option<u64>,
     /// The number of stores over which the frames of each group are spread.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "number",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub spread: Option<u64>,
 }
 
@@ -133,6 +141,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
+/// Reads a number; null is none.
+fn number<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<u64>, D::Error> {
+    u64::deserialize(from).map(Some)
+}
+
 /// Reads an array of objects; null is none.
 fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     from: D,
@@ -174,6 +187,15 @@ impl Index {
             return Err(bad(format!("protocol_version {found}, expected 2.0")));
         }
         let (frames, size) = (index.frames, index.size);
+        if let Some(found) = [frames, size].into_iter().find(|number| number >> 63 > 0) {
+            return Err(bad(format!("number {found}, expected one below 2^63")));
+        }
+        if cover.total.is_some() && !index.filename.is_empty() {
+            let found = shown(&index.filename);
+            return Err(bad(format!(
+                "filename {found} below the root, expected none"
+            )));
+        }
         if let Some((expected, _)) = cover.total.filter(|&(expected, _)| expected != frames) {
             return Err(bad(format!("frames {frames}, expected {expected}")));
         }
@@ -187,20 +209,20 @@ impl Index {
 
     /// Checks that entries start where the ones before them end, and add up.
     fn check_entries(&self, cover: Cover) -> Result<()> {
-        let copies = |entry: &Entry| entry.copies.len() > MOST_PARITY;
-        if let Some(found) = self.copies.filter(|&copies| copies > MOST_PARITY as u64) {
-            return Err(bad(format!(
-                "copies {found}, expected at most {MOST_PARITY}"
-            )));
+        let most = MOST_PARITY as u64;
+        if let Some(found) = self.copies.filter(|copies| !(1..=most).contains(copies)) {
+            return Err(bad(format!("copies {found}, expected 1 to {most}")));
         }
         let (entries, is_leaf) = match (&self.pieces, &self.indexes) {
             (Some(pieces), None) => (pieces, true),
             (None, Some(indexes)) => (indexes, false),
             _ => return Err(bad("expected either pieces or indexes".into())),
         };
-        if entries.iter().any(copies) {
-            let what = format!("an entry of over {MOST_PARITY} copies");
-            return Err(bad(format!("{what}, expected no more")));
+        let most = if is_leaf { 0 } else { MOST_PARITY };
+        let mut copies = entries.iter().map(|entry| entry.copies.len());
+        if let Some(found) = copies.find(|&copies| copies > most) {
+            let what = format!("copies of an entry: {found}");
+            return Err(bad(format!("{what}, expected at most {most}")));
         }
         let (mut seq, mut offset) = (Some(cover.seq), Some(cover.offset));
         for (i, entry) in entries.iter().enumerate() {
@@ -241,7 +263,9 @@ impl Index {
                 Some(_) => Err(bad("spread without groups".into())),
             };
         };
-        let mut left = self.pieces.as_deref().unwrap_or_default();
+        let Some(mut left) = self.pieces.as_deref() else {
+            return Err(bad("groups beside indexes".into()));
+        };
         for (i, group) in groups.iter().enumerate() {
             let frames = usize::try_from(group.frames).unwrap_or(usize::MAX);
             let Some((pieces, rest)) = left.split_at_checked(frames).filter(|_| frames > 0) else {
