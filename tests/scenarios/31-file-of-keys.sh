@@ -13,7 +13,7 @@ done
     echo
     cat a.key
     printf '   \n\t# indented: %s\n' "$(cat c.key)"
-    printf '  %s \t\r\n' "$(cat b.key)"
+    printf '  %s \ta note\r\n' "$(cat b.key)"
     printf '%s' "$(cat a.key)"
 } >keys
 cat a b a >expected
