@@ -1154,6 +1154,20 @@ fn printed(folder: &Path, arguments: &[&str]) -> Vec<u8> {
     said.stdout
 }
 
+/// An uploader file that asks nothing; the settings of each of the names have it as the store.
+fn settings(home: &Path, host: &Host, names: &[&str], more: &str) -> PathBuf {
+    let file = uploader(home, host, JSON, "");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("{inputbox:Token}", "token")).unwrap();
+    let folder = home.join(".config/storagex");
+    fs::create_dir_all(&folder).unwrap();
+    for name in names {
+        let text = format!("store = {}\n{more}\n", file.display());
+        fs::write(folder.join(format!("{name}.conf")), text).unwrap();
+    }
+    file
+}
+
 /// On an image host, what is stored again has another URL: the key of the repaired backup takes the
 /// place of the old one.
 #[test]
@@ -1161,13 +1175,7 @@ fn a_repaired_backup_on_a_host_has_its_new_key() {
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path();
     let host = Host::new(Manners::Good);
-    let file = uploader(home, &host, JSON, "");
-    let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, text.replace("{inputbox:Token}", "token")).unwrap();
-    let settings = home.join(".config/storagex");
-    fs::create_dir_all(&settings).unwrap();
-    let text = format!("store = {}\nparity = 2+1\n", file.display());
-    fs::write(settings.join("docs.conf"), text).unwrap();
+    settings(home, &host, &["docs"], "parity = 2+1");
     let bytes: Vec<u8> = (0..300_000).map(|_| fastrand::u8(..)).collect();
     fs::write(home.join("first"), &bytes).unwrap();
     printed(home, &["backup", "docs", "cat", "first"]);
@@ -1261,15 +1269,7 @@ fn backups_on_a_host() {
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path();
     let host = Host::new(Manners::Good);
-    let file = uploader(home, &host, JSON, "");
-    let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, text.replace("{inputbox:Token}", "token")).unwrap();
-    let settings = home.join(".config/storagex");
-    fs::create_dir_all(&settings).unwrap();
-    for name in ["docs", "other"] {
-        let text = format!("store = {}\ncdc = 64K\n", file.display());
-        fs::write(settings.join(format!("{name}.conf")), text).unwrap();
-    }
+    let file = settings(home, &host, &["docs", "other"], "cdc = 64K");
     let mut uploads = 0;
     let mut new = || {
         let all = host.seen.lock().unwrap();
@@ -1320,7 +1320,7 @@ fn backups_on_a_host() {
 
     // Without a backup there, a note names the file of URLs.
     fs::write(
-        settings.join("docs.conf"),
+        home.join(".config/storagex/docs.conf"),
         format!("store = {}/folder\n", home.display()),
     )
     .unwrap();
