@@ -42,7 +42,9 @@ class Harm:
             before, self.left = self.left, self.left - amount
             if self.left > 0:
                 return None
-            self.left = self.n
+            # Counted from there, so that runs of one length aren't all hit at the same place: a picture that
+            # is wrong twice in the same way is so in the store.
+            self.left += self.n
         print(self.what, flush=True)
         return before
 

@@ -134,7 +134,7 @@ impl Layout {
     ) -> usize {
         /// Bytes of a word that are changed in each combination, first and later.
         const FIRST: u32 = 8;
-        const LATER: u32 = if cfg!(fuzzing) { 9 } else { 16 }; // or a fuzzer tries a picture a second
+        const LATER: u32 = 16;
         /// The most doubtful ones that are only erased at last: where they are right, what is wrong is
         /// among the next.
         const SKIPPED: usize = 20;

@@ -54,6 +54,12 @@ pub fn correct(
     left: &mut usize,
 ) -> bool {
     debug_assert!(changed <= MOST);
+    // Or a fuzzer reads a picture in a quarter of a minute.
+    let changed = if cfg!(fuzzing) {
+        changed.min(4)
+    } else {
+        changed
+    };
     let length = word.len();
     let mut order: Vec<usize> = (0..length).collect();
     order.sort_by(|&a, &b| doubts[a].sure.total_cmp(&doubts[b].sure));
