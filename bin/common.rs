@@ -643,6 +643,15 @@ pub fn default_store() -> Result<OsString> {
     }
 }
 
+/// Checks that options come with those that they are for: whether one is given, its name, whether the other
+/// is, and its name. clap's `requires` passes over it where a third option excludes the other.
+pub fn needs(options: &[(bool, &str, bool, &str)]) -> Result<()> {
+    match options.iter().find(|(given, _, fits, _)| *given && !fits) {
+        Some((_, option, _, other)) => Err(Kind::Usage(format!("{option} needs {other}")).into()),
+        None => Ok(()),
+    }
+}
+
 /// An answer to a question of an image host, from its argument.
 pub fn setting(text: &str) -> std::result::Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;

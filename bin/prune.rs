@@ -25,7 +25,7 @@ pub struct Pruning {
     pub prune: bool,
 
     /// With --prune: change nothing, and print what would happen
-    #[arg(long, requires = "prune")]
+    #[arg(long)]
     dry_run: bool,
 
     /// With --prune: the least time that pictures stay set aside
@@ -34,7 +34,7 @@ pub struct Pruning {
 
     /// With --prune: of the backups in this folder, files DATE.key, remove those that no rule keeps;
     /// may be given more than once
-    #[arg(long, value_name = "FOLDER", requires_all = ["prune", "rules"])]
+    #[arg(long, value_name = "FOLDER", requires = "rules")]
     forget: Vec<PathBuf>,
 
     #[command(flatten)]
@@ -60,6 +60,16 @@ struct RuleArgs {
     /// With --forget: the same for months
     #[arg(long = "keep-monthly", value_name = "N", requires = "forget", value_parser = clap::value_parser!(u32).range(1..))]
     monthly: Option<u32>,
+}
+
+impl Pruning {
+    /// Checks that options come with --prune.
+    pub fn check(&self) -> Result<()> {
+        common::needs(&[
+            (self.dry_run, "--dry-run", self.prune, "--prune"),
+            (!self.forget.is_empty(), "--forget", self.prune, "--prune"),
+        ])
+    }
 }
 
 impl RuleArgs {

@@ -34,7 +34,7 @@ struct Args {
     list: bool,
 
     /// With --list: print a JSON object for each frame
-    #[arg(long, requires = "list")]
+    #[arg(long)]
     json: bool,
 
     /// First put the files, one frame each, in order
@@ -46,7 +46,7 @@ struct Args {
     salvage: bool,
 
     /// With --salvage: write a GNU ddrescue map of the missing bytes to this file
-    #[arg(long, value_name = "FILE", requires = "salvage")]
+    #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
 
     /// Write only these bytes: OFFSET:LENGTH, OFFSET: to the end, or -LENGTH for the last bytes
@@ -98,6 +98,10 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<()> {
     live::show(args.show);
+    common::needs(&[
+        (args.json, "--json", args.list, "--list"),
+        (args.map.is_some(), "--map", args.salvage, "--salvage"),
+    ])?;
     let progress = Progress::default();
     let options = Options {
         jobs: args.jobs.unwrap_or_else(common::cores),

@@ -52,21 +52,21 @@ struct Args {
     repair: bool,
 
     /// With --repair: where the line of keys changes, replace it in the file, and print nothing
-    #[arg(short, long, requires = "repair")]
+    #[arg(short, long)]
     in_place: bool,
 
     /// With --repair: copy the stream to this store, with its own index; may be given more than
     /// once
-    #[arg(long, value_name = "STORE", requires = "repair")]
+    #[arg(long, value_name = "STORE")]
     to: Vec<OsString>,
 
     /// With --repair: answer to a question in an image host's file; may be given more than once
-    #[arg(long, value_name = "NAME=VALUE", requires = "repair", value_parser = common::setting)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = common::setting)]
     set: Vec<(String, String)>,
 
     /// With --repair: append the URLs that delete pictures of an image host to this file; they are
     /// secrets
-    #[arg(long, value_name = "FILE", requires = "repair")]
+    #[arg(long, value_name = "FILE")]
     deletions: Option<PathBuf>,
 
     /// Write what is left, with zeros in place of lost data
@@ -74,7 +74,7 @@ struct Args {
     salvage: bool,
 
     /// With --salvage: write a GNU ddrescue map of the lost bytes to this file
-    #[arg(long, value_name = "FILE", requires = "salvage")]
+    #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
 
     /// Only these bytes of the stream, as a stream of their own: OFFSET:LENGTH, OFFSET: or -LENGTH
@@ -152,15 +152,33 @@ fn main() -> ExitCode {
 /// The exit status if all data can be restored, but some redundancy is lost.
 const DEGRADED: u8 = 3;
 
+/// Checks that options come with the one that they are for.
+fn check_options(args: &Args) -> Result<()> {
+    common::needs(&[
+        (
+            args.json,
+            "--json",
+            args.info || args.check,
+            "--info or --check",
+        ),
+        (args.sample.is_some(), "--sample", args.check, "--check"),
+        (args.in_place, "--in-place", args.repair, "--repair"),
+        (!args.to.is_empty(), "--to", args.repair, "--repair"),
+        (!args.set.is_empty(), "--set", args.repair, "--repair"),
+        (
+            args.deletions.is_some(),
+            "--deletions",
+            args.repair,
+            "--repair",
+        ),
+        (args.map.is_some(), "--map", args.salvage, "--salvage"),
+    ])
+}
+
 fn run(args: Args) -> Result<ExitCode> {
     live::show(args.show);
     let progress = Progress::default();
-    if args.json && !args.info && !args.check {
-        return Err(Kind::Usage("--json needs --info or --check".into()).into());
-    }
-    if args.sample.is_some() && !args.check {
-        return Err(Kind::Usage("--sample needs --check".into()).into());
-    }
+    check_options(&args)?;
     let options = Options {
         jobs: args.jobs,
         limit: args.limit.bytes(),

@@ -108,7 +108,7 @@ struct Args {
     probe: bool,
 
     /// With --probe: print a JSON object
-    #[arg(long, requires = "probe")]
+    #[arg(long)]
     json: bool,
 
     /// Size of the stream, so that progress shows the time left: 1200000000, 1.2G or 1200M
@@ -224,6 +224,8 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<ExitCode> {
     live::show(args.show);
+    common::needs(&[(args.json, "--json", args.probe, "--probe")])?;
+    args.pruning.check()?;
     let progress = Progress::default();
     progress.expect(args.size.unwrap_or_default());
     let size = Size {

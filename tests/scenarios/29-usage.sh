@@ -21,6 +21,20 @@ refuses 2 'level.*expected 0 to 19' sx-encode -20
 refuses 2 'level.*expected 0 to 19' sx-encode --level 99
 refuses 2 'max-frame.*expected 1 to 1024' sx-put --max-frame 1025
 refuses 2 '--sample needs --check' sx-get --sample 5 key
+for option in '--in-place' '--to ./p' '--set a=b' '--deletions urls'; do
+    for other in '' --check --salvage --list; do
+        # shellcheck disable=SC2086 # an option and its value, or none
+        refuses 2 "${option%% *} needs --repair" sx-get $other $option key
+    done
+done
+refuses 2 '--map needs --salvage' sx-get --check --map map key
+for other in '' --probe --keys; do
+    refuses 2 '--dry-run needs --prune' sx-put ${other:+"$other"} --to ./p --dry-run
+    refuses 2 '--forget needs --prune' sx-put ${other:+"$other"} --to ./p --forget . --keep-last 1
+done
+[ ! -e p ] || fail 'something was stored'
+refuses 2 '--json needs --list' sx-decode --salvage --json
+refuses 2 '--map needs --salvage' sx-decode --list --map map
 refuses 2 'unexpected argument' sx-encode a b
 refuses 2 'unexpected argument' sx-encode --bogus # which `sx-encode -- --bogus` would run
 it_said -q 'hint: sx-encode --help' || fail 'no such hint'

@@ -201,7 +201,7 @@ refuses 1 'nosuch: cannot open' sx-put --prune --forget nights --keep-last 1 nos
 refuses 2 'several stores' sx-put --prune --to ./p --to ./one --forget nights --keep-last 1
 refuses 2 'forget' sx-put --prune --keep-last 1 nights
 refuses 2 'keep-last' sx-put --prune --forget nights
-refuses 2 'required' sx-put --forget nights --keep-last 1
+refuses 2 '--forget needs --prune' sx-put --forget nights --keep-last 1
 for rule in last daily weekly monthly; do
     for number in 0 many '' -1; do
         refuses 2 "keep-$rule" sx-put --prune --forget nights "--keep-$rule=$number"
