@@ -17,7 +17,9 @@ compadd() {
     fi
     builtin compadd \"\$@\"
 }
-print REA''DY"
+zle-line-init() { print REA''DY }
+zle -N zle-line-init"
+# Not before it edits: until then, ^U is the terminal's, and would take the line away before it is read.
 zpty -r typist said '*READY*'
 zpty -n -w typist "$2"$'\t'             # the line, and Tab
 zpty -n -w typist $'\C-u'               # away with it
