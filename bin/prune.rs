@@ -16,21 +16,26 @@ use storagex::put::prune_deletions;
 use storagex::store::{self, Config, Store};
 use storagex::{Error, Keys, Kind, Result, counted};
 
+/// Days that pictures stay set aside, where the user doesn't say.
+const GRACE: f64 = 7.0;
+
 /// The options of --prune.
 #[derive(clap::Args)]
 pub struct Pruning {
     /// Set aside the pictures that none of these keys reaches, and remove those that were set aside long
     /// enough ago, in every store that the keys name, or in the one of --to; reads no frames
-    #[arg(long, conflicts_with_all = ["keys", "name", "verify", "reuse", "resume", "parity", "probe"])]
+    #[arg(long, conflicts_with_all = [
+        "keys", "name", "verify", "reuse", "resume", "parity", "spread", "min_copies", "size", "probe",
+    ])]
     pub prune: bool,
 
     /// With --prune: change nothing, and print what would happen
     #[arg(long)]
     dry_run: bool,
 
-    /// With --prune: the least time that pictures stay set aside
-    #[arg(long, value_name = "DAYS", requires = "prune", default_value_t = 7.0, value_parser = days)]
-    grace: f64,
+    /// With --prune: the least time that pictures stay set aside [default: 7]
+    #[arg(long, value_name = "DAYS", value_parser = days)]
+    grace: Option<f64>,
 
     /// With --prune: of the backups in this folder, files DATE.key, remove those that no rule keeps;
     /// may be given more than once
@@ -67,6 +72,7 @@ impl Pruning {
     pub fn check(&self) -> Result<()> {
         common::needs(&[
             (self.dry_run, "--dry-run", self.prune, "--prune"),
+            (self.grace.is_some(), "--grace", self.prune, "--prune"),
             (!self.forget.is_empty(), "--forget", self.prune, "--prune"),
         ])
     }
@@ -103,7 +109,7 @@ pub fn run(args: &super::Args, config: &Config) -> Result<ExitCode> {
     }
     let options = Options {
         started,
-        grace: Duration::from_secs_f64(of_prune.grace * 86400.0),
+        grace: Duration::from_secs_f64(of_prune.grace.unwrap_or(GRACE) * 86400.0),
         dry_run: of_prune.dry_run,
         jobs: args.jobs,
         limit: args.limit.bytes(),

@@ -104,7 +104,9 @@ struct Args {
     pruning: prune::Pruning,
 
     /// Try the store with pictures of growing size, plain and sturdy, and report what comes back; reads no frames
-    #[arg(long, conflicts_with_all = ["keys", "name", "verify", "reuse", "resume"])]
+    #[arg(long, conflicts_with_all = [
+        "keys", "name", "verify", "reuse", "resume", "parity", "spread", "min_copies", "size",
+    ])]
     probe: bool,
 
     /// With --probe: print a JSON object

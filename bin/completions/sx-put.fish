@@ -11,7 +11,7 @@ complete -c sx-put -s H -l height -d 'Height of an index frame, in pixels' -r
 complete -c sx-put -l set -d 'Answer to a question in an image host\'s file; may be given more than once' -r
 complete -c sx-put -l verify -d 'Which pictures to read back and compare: all, first, none, or a share such as 5%' -r
 complete -c sx-put -l deletions -d 'Append the URLs that delete pictures of an image host to this file; with --prune, call them; they are secrets' -r -F
-complete -c sx-put -l grace -d 'With --prune: the least time that pictures stay set aside' -r
+complete -c sx-put -l grace -d 'With --prune: the least time that pictures stay set aside [default: 7]' -r
 complete -c sx-put -l forget -d 'With --prune: of the backups in this folder, files DATE.key, remove those that no rule keeps; may be given more than once' -r -F
 complete -c sx-put -l keep-last -d 'With --forget: keep the N newest backups' -r
 complete -c sx-put -l keep-daily -d 'With --forget: keep the newest backup of each of the last N days that have one' -r

@@ -31,6 +31,7 @@ refuses 2 '--map needs --salvage' sx-get --check --map map key
 for other in '' --probe --keys; do
     refuses 2 '--dry-run needs --prune' sx-put ${other:+"$other"} --to ./p --dry-run
     refuses 2 '--forget needs --prune' sx-put ${other:+"$other"} --to ./p --forget . --keep-last 1
+    refuses 2 '--grace needs --prune' sx-put ${other:+"$other"} --to ./p --grace 7
 done
 [ ! -e p ] || fail 'something was stored'
 refuses 2 '--json needs --list' sx-decode --salvage --json
@@ -41,5 +42,11 @@ it_said -q 'hint: sx-encode --help' || fail 'no such hint'
 refuses 2 'unexpected argument' sx-put a
 refuses 2 'cannot be used with' sx-get --list --check
 refuses 2 'cannot be used with' sx-decode --list --test
+for option in '--parity 2+1' '--parity 2+1 --spread' '--min-copies 1' '--size 9'; do
+    for verb in --probe --prune; do
+        # shellcheck disable=SC2086 # an option and its value
+        refuses 2 'cannot be used with' sx-put --to ./p --to ./q $verb $option
+    done
+done
 refuses 2 'FILE' sx-decode --sort
 refuses 2 'cannot be used with' sx-put --keys --name x
