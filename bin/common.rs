@@ -431,18 +431,26 @@ impl SecretFile {
     /// The secret, if there is one: never on the command line or in the environment itself, where other
     /// processes could see it.
     pub fn read(&self) -> Result<Option<Secret>> {
-        let variable = || env::var_os("SX_SECRET").map(PathBuf::from);
-        let path = self.secret.clone().or_else(variable);
-        let Some(path) = path.filter(|path| !path.as_os_str().is_empty()) else {
-            return Ok(None);
-        };
-        let text = path.to_string_lossy().to_ascii_uppercase();
-        if text.starts_with("SX-SECRET-1") {
-            let what = "a secret itself, expected the path of the file that it is in";
-            return Err(Kind::Usage(what.into()).into());
+        if let Some(path) = &self.secret {
+            return Ok(Some(read_secret(path)?));
         }
-        secret::read(&path).map(Some)
+        match env::var_os("SX_SECRET").filter(|path| !path.is_empty()) {
+            Some(path) => match read_secret(Path::new(&path)) {
+                Ok(secret) => Ok(Some(secret)),
+                Err(error) => Err(error.at("SX_SECRET")),
+            },
+            None => Ok(None),
+        }
     }
+}
+
+fn read_secret(path: &Path) -> Result<Secret> {
+    let text = path.to_string_lossy().to_ascii_uppercase();
+    if text.starts_with("SX-SECRET-1") {
+        let what = "a secret itself, expected the path of the file that it is in";
+        return Err(Kind::Usage(what.into()).into());
+    }
+    secret::read(path)
 }
 
 /// Reads a number of threads or requests: 1 to 1024.

@@ -70,6 +70,7 @@ refuses 1 'other: permissions 0644, expected 0600' sx-decode --secret other fram
 mkfifo pipe
 cat secret >pipe &
 sx-decode --secret pipe frames | cmp - stream
+(SX_SECRET=./nowhere && export SX_SECRET && refuses 1 'SX_SECRET: ./nowhere: cannot open' sx-encode stream) >got
 refuses 2 'a secret itself, expected the path' sx-encode --secret "$(tail -n 1 secret)" stream >got
 it_said -q "$(tail -n 1 secret | cut -c 12-40)" && fail 'a secret in a message'
 sed '/^SX-SECRET-1/s/.$/x/' secret >mixed

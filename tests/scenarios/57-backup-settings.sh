@@ -106,6 +106,9 @@ refuses 2 "invalid option -- 'x'" storagex backup -x true
 refuses 2 'without a folder or a command' storagex backup docs
 refuses 2 'without a name' storagex restore
 refuses 1 './Docments: not found, expected a folder or a command' storagex backup docs -- ./Docments
+: >letter
+refuses 1 './letter: a file, expected a folder or a command' storagex backup docs -- ./letter
+it_said -q 'hint: storagex backup docs -- cat FILE' || fail 'no such hint'
 
 # Where an interrupted backup went to another store, the next one doesn't mind.
 echo "store = $PWD/disk1" >config/storagex/disk.conf
