@@ -2,8 +2,7 @@
 
 use super::inspect::{self, Looked, State};
 use super::options::Options;
-use super::trail::{self, Tree};
-use super::{Finder, v1};
+use super::{Finder, Wait, v1};
 use crate::error::{Error, Result};
 use crate::index::{self, Role};
 use crate::key::Source;
@@ -311,17 +310,17 @@ pub fn check(source: impl Into<Source>, sample: Sample, options: &Options) -> Re
             });
         }
     };
-    let finder = Arc::new(Finder::new(&keys, options)?);
+    let finder = Finder::new(&keys, options)?;
     let mut findings = Findings::default();
-    for tree in trail::trees(&keys, &finder) {
-        check_tree(&tree, &finder, sample, options, &mut findings)?;
+    for number in 0..finder.trees().all().len() {
+        check_tree(number, &finder, sample, options, &mut findings)?;
         findings.end_tree();
     }
     findings.end()
 }
 
 fn check_tree(
-    tree: &Tree,
+    number: usize,
     finder: &Arc<Finder>,
     sample: Sample,
     options: &Options,
@@ -329,9 +328,10 @@ fn check_tree(
 ) -> Result<()> {
     let mut lottery = None;
     if sample != Sample::All
-        && let Ok(json) = finder.fetch_root(&tree.root)
+        && let Ok(json) = finder.trees().root(number, Wait::Fully)
     {
-        let root = index::root(&json, &tree.root.places[0])?;
+        let place = &finder.trees().all()[number].root.places[0];
+        let root = index::root(&json, place)?;
         let all = root.frames;
         let draw = Lottery::new(sample, all);
         findings.tree.sample = Some((draw.needed, all));
@@ -341,7 +341,7 @@ fn check_tree(
         lottery = Some(draw);
     }
     inspect::run(
-        tree,
+        inspect::Whole::new(number, finder),
         finder,
         options,
         move |picture| {

@@ -2,21 +2,22 @@
 
 use super::home::{Home, Names};
 use super::options::Options;
+use super::trees::{Tree, Trees};
 use crate::error::{Error, Kind, Result};
 use crate::index::{self, Link, Turn};
 use crate::key::{Digest, Key, Keys, Location, Name};
 use crate::store::{self, Fetched};
 use crate::wire::frame::Trailer;
 use crate::wire::parity::MOST_PARITY;
-use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
 /// How long a store may be silent before the next one is asked for the same picture, too.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long is waited for a store that is silent or out of reach.
+/// How long to wait for a store that is silent or out of reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wait {
     /// Only where nothing shows that it is so: there may be another way to the same bytes.
@@ -31,14 +32,27 @@ pub(crate) struct Finder {
     homes: Vec<Arc<Home>>,
     /// The numbers of the homes of the line, in its order.
     line: Vec<usize>,
+    trees: Trees,
     limit: usize,
 }
 
 /// A picture's place, and the number of the home that it is in.
 type Place = (usize, Location);
 
+/// A frame that an index refers to.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub link: &'a Link,
+    /// The home of the pictures that the index refers to.
+    pub home: usize,
+    /// The store that the frame was dealt out to, if it was.
+    pub turn: Option<Turn>,
+    /// The number of the data frame, or, of a parity frame, that of the first data frame of its group.
+    pub seq: Option<u64>,
+}
+
 impl Finder {
-    pub fn new(keys: &Keys, options: &Options) -> Result<Self> {
+    pub fn new(keys: &Keys, options: &Options) -> Result<Arc<Self>> {
         let lent = options.lent()?;
         let mut homes = Vec::new();
         for name in &options.from {
@@ -61,24 +75,28 @@ impl Finder {
                 homes.push(Home::new(store, names, id));
             }
         }
-        Ok(Finder {
+        let trees = trees(keys, &homes, &line);
+        Ok(Arc::new_cyclic(|this| Finder {
             homes,
             line,
+            trees: Trees::new(trees, Weak::clone(this)),
             limit: options.limit,
-        })
+        }))
     }
 
     /// The home of a key in the line.
     pub fn home_of(&self, key: &Key) -> usize {
-        let name = Name::from(key.digest);
-        let is_here = |at: &usize| {
-            let home = &self.homes[*at];
-            home.is_store() && home.locate(&name).as_ref() == Some(&key.location)
-        };
-        let of_line = || self.line.iter().copied();
-        let by_urls = |at: &usize| self.homes[*at].is_urls();
-        let found = of_line().find(is_here).or_else(|| of_line().find(by_urls));
-        found.unwrap_or(self.line[0])
+        home_of(key, &self.homes, &self.line)
+    }
+
+    /// The trees of the line.
+    pub fn trees(&self) -> &Trees {
+        &self.trees
+    }
+
+    /// Notes that a home doesn't answer.
+    pub fn was_silent(&self, home: usize) {
+        self.homes[home].was_silent();
     }
 
     /// The homes of the line.
@@ -119,8 +137,11 @@ impl Finder {
         self.homes[home].fetch(location, digest, limit, to)
     }
 
-    /// The places where a picture that an index in `home` refers to may be, likeliest first.
-    fn places(&self, link: &Link, home: usize, turn: Option<Turn>) -> Vec<Place> {
+    /// The places where a frame may be, likeliest first.
+    fn places(&self, wanted: Wanted) -> Vec<Place> {
+        let Wanted {
+            link, home, turn, ..
+        } = wanted;
         let mut places: Vec<Place> = Vec::new();
         for (copy, own) in (0..).zip(&link.places) {
             let digest = link.digest;
@@ -142,8 +163,20 @@ impl Finder {
                 }
             }
         }
+        for place in self.elsewhere(wanted, Wait::Briefly) {
+            if places.iter().all(|(_, other)| *other != place.1) {
+                places.push(place);
+            }
+        }
         places.sort_by_key(|(at, _)| self.homes[*at].is_slow());
         places
+    }
+
+    /// The places of a frame in all trees of the line.
+    pub fn elsewhere(&self, wanted: Wanted, wait: Wait) -> Vec<Place> {
+        let seq = wanted.seq.into_iter();
+        seq.flat_map(|seq| self.trees.places(seq, &wanted.link.digest, wait))
+            .collect()
     }
 
     /// Whether any store is silent or out of reach.
@@ -157,29 +190,35 @@ impl Finder {
         home.is_some_and(|&at| self.homes[at].is_slow())
     }
 
-    /// Fetches the frame that an index in `home` refers to; gives its trailer.
+    /// Fetches a frame; gives its trailer.
     ///
     /// # Errors
     ///
     /// Those of the store that it should be in.
-    pub fn fetch(
-        &self,
-        link: &Link,
-        home: usize,
-        turn: Option<Turn>,
-        wait: Wait,
-        to: &mut Fetched,
-    ) -> Result<Trailer> {
-        let mut places = self.places(link, home, turn);
+    pub fn fetch(&self, wanted: Wanted, wait: Wait, to: &mut Fetched) -> Result<Trailer> {
+        let link = wanted.link;
+        let (digest, main) = (&link.digest, &link.places[0]);
+        let mut places = self.places(wanted);
         if wait == Wait::Briefly && places.len() > 1 {
             places.retain(|(at, _)| !self.homes[*at].is_slow());
         }
-        match self.fetch_from(&places, &link.digest, &link.places[0], wait, to) {
-            Err(failed) => self
-                .exhume(&failed.lost, &places, link, to)
-                .ok_or(failed.error),
-            Ok(trailer) => Ok(trailer),
+        let failed = match self.fetch_from(&places, digest, main, wait, to) {
+            Ok(trailer) => return Ok(trailer),
+            Err(failed) => failed,
+        };
+        if let Some(trailer) = self.exhume(&failed.lost, &places, link, to) {
+            return Ok(trailer);
         }
+        let mut late = match wait {
+            Wait::Briefly => Vec::new(),
+            Wait::Fully => self.elsewhere(wanted, wait),
+        };
+        late.retain(|place| !places.contains(place));
+        if late.is_empty() {
+            return Err(failed.error);
+        }
+        let found = self.fetch_from(&late, digest, main, wait, to);
+        found.map_err(|_| failed.error)
     }
 
     /// Fetches a frame that a prune has made a fossil in a place that has lost it; and, as it may have been
@@ -313,7 +352,13 @@ impl Finder {
     /// Fetches the text of an index that an index in `home` refers to.
     pub fn fetch_index(&self, link: &Link, home: usize) -> Result<Vec<u8>> {
         let mut fetched = Fetched::default();
-        let trailer = self.fetch(link, home, None, Wait::Fully, &mut fetched)?;
+        let wanted = Wanted {
+            link,
+            home,
+            turn: None,
+            seq: None,
+        };
+        let trailer = self.fetch(wanted, Wait::Fully, &mut fetched)?;
         index::text(&trailer, &fetched.bytes)
     }
 
@@ -357,6 +402,41 @@ impl Finder {
     }
 }
 
+/// The error of a store that isn't waited for.
+pub(super) fn silent() -> Error {
+    let error = Error::from(Kind::Io("no answer"));
+    error.because("the store is silent or out of reach")
+}
+
+/// The home of a key in a line.
+fn home_of(key: &Key, homes: &[Arc<Home>], line: &[usize]) -> usize {
+    let name = Name::from(key.digest);
+    let is_here = |at: &usize| {
+        let home = &homes[*at];
+        home.is_store() && home.locate(&name).as_ref() == Some(&key.location)
+    };
+    let host = key.location.scheme_and_host();
+    let is_host = |at: &usize| homes[*at].is_urls() && homes[*at].name == host;
+    let of_line = || line.iter().copied();
+    let found = of_line().find(is_here).or_else(|| of_line().find(is_host));
+    found.unwrap_or(line[0])
+}
+
+/// The trees of a line: keys of the same digest share a tree.
+fn trees(keys: &Keys, homes: &[Arc<Home>], line: &[usize]) -> Vec<Tree> {
+    let mut trees: Vec<Tree> = Vec::new();
+    for key in keys.all() {
+        match trees.iter_mut().find(|tree| tree.root.digest == key.digest) {
+            Some(tree) => tree.root.places.push(key.location.clone()),
+            None => trees.push(Tree {
+                root: Link::new(key.clone()),
+                home: home_of(key, homes, line),
+            }),
+        }
+    }
+    trees
+}
+
 /// Why no place has given a frame.
 struct Failed {
     /// That of a place out of reach, which may have the frame; else that of the main place, or of the first.
@@ -379,9 +459,10 @@ impl Failed {
 
     /// Stores are silent that are not waited for.
     fn silent(lost: Vec<Place>) -> Self {
-        let error = Error::from(Kind::Io("no answer"));
-        let error = error.because("the store is silent or out of reach");
-        Failed { error, lost }
+        Failed {
+            error: silent(),
+            lost,
+        }
     }
 
     /// Adds another place, which may be the main one.

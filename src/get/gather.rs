@@ -1,6 +1,6 @@
 //! Fetches enough frames of a group to rebuild the others.
 
-use super::fetch::{Finder, Wait};
+use super::fetch::{Finder, Wait, Wanted};
 use crate::error::{Kind, Result};
 use crate::index::Group;
 use crate::store::Fetched;
@@ -194,7 +194,14 @@ fn fetch(
     fetched: &mut Fetched,
 ) -> Result<(Shard, Trailer)> {
     let (link, turn) = group.link(number);
-    let trailer = finder.fetch(link, home, turn, wait, fetched)?;
+    let position = group.positions.get(number).copied().unwrap_or_default();
+    let wanted = Wanted {
+        link,
+        home,
+        turn,
+        seq: Some(group.seq + position as u64),
+    };
+    let trailer = finder.fetch(wanted, wait, fetched)?;
     let is_parity = number >= group.data.len();
     let fits = match is_parity {
         true => trailer.kind == FrameKind::Parity && trailer.raw_length as usize == group.shard,

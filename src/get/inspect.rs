@@ -1,9 +1,10 @@
 //! Inspects every picture that a line of keys refers to, in every place where it should be.
 
-use super::fetch::{Finder, Wait};
+use super::fetch::{Finder, Wait, Wanted};
 use super::options::Options;
 use super::rebuild::Rebuilder;
-use super::trail::{self, Tree};
+use super::trail::{Step, Trail};
+use super::trees::Tree;
 use crate::error::{Error, Kind, Result};
 use crate::index::{Found, Group, Link, Lost, Piece, Role, Turn, Walker};
 use crate::key::{Key, Location, Name};
@@ -28,6 +29,18 @@ pub(super) struct Picture {
     pub group: Option<(Arc<Group>, usize)>,
     /// Number, offset and size, of a data frame.
     pub stands: (u64, u64, u64),
+}
+
+impl Picture {
+    fn wanted(&self) -> Wanted<'_> {
+        let is_frame = matches!(self.role, Role::Data | Role::Parity);
+        Wanted {
+            link: &self.link,
+            home: self.home,
+            turn: self.turn,
+            seq: is_frame.then_some(self.stands.0),
+        }
+    }
 }
 
 /// The state of a picture in a place.
@@ -57,7 +70,9 @@ pub(super) struct Looked {
     pub places: Vec<Place>,
     /// Whether it can be restored, from any place or from its group.
     pub can_be_had: bool,
-    /// The picture as fetched or rebuilt; not kept if it is good everywhere.
+    /// Why it can't.
+    pub error: Option<Error>,
+    /// The picture as fetched or rebuilt; empty if it can't be had.
     pub fetched: Fetched,
 }
 
@@ -83,28 +98,86 @@ impl Looked {
     }
 }
 
-/// Inspects pictures of one tree.
+/// A way through the pictures of a line.
+pub(super) trait Steps: Send + 'static {
+    /// The next index, data frame or gap.
+    fn next(&mut self) -> Result<Option<Step>>;
+
+    /// Bytes of the stream, once that is known.
+    fn size(&self) -> Option<u64>;
+
+    /// The trees that it leads through.
+    fn trees(&self) -> Vec<Tree>;
+}
+
+/// One tree from start to end, whatever the others have.
+pub(super) struct Whole {
+    walker: Walker,
+    tree: Tree,
+}
+
+impl Whole {
+    pub fn new(number: usize, finder: &Finder) -> Self {
+        let trees = finder.trees();
+        Whole {
+            walker: trees.walker(number, 0),
+            tree: trees.all()[number].clone(),
+        }
+    }
+}
+
+impl Steps for Whole {
+    fn next(&mut self) -> Result<Option<Step>> {
+        Ok(match self.walker.next()? {
+            Some(Found::Lost(lost)) => Some(Step::Lost(lost)),
+            Some(found) => Some(Step::Found(found, self.tree.home)),
+            None => None,
+        })
+    }
+
+    fn size(&self) -> Option<u64> {
+        self.walker.size()
+    }
+
+    fn trees(&self) -> Vec<Tree> {
+        vec![self.tree.clone()]
+    }
+}
+
+impl Steps for Trail {
+    fn next(&mut self) -> Result<Option<Step>> {
+        self.next()
+    }
+
+    fn size(&self) -> Option<u64> {
+        self.size()
+    }
+
+    fn trees(&self) -> Vec<Tree> {
+        self.trees().to_vec()
+    }
+}
+
+/// Inspects pictures.
 pub(super) struct Inspector {
     pub finder: Arc<Finder>,
     pub rebuilder: Rebuilder,
-    /// The homes of the tree.
-    homes: Vec<usize>,
+    /// For each tree, the home of its pictures, and all homes that have them.
+    homes: Vec<(usize, Vec<usize>)>,
     limit: usize,
 }
 
-/// Inspects every picture of a tree that `draw` selects, many at once: calls `work` with each, for it
+/// Inspects every picture on the way that `draw` selects, many at once: calls `work` with each, for it
 /// to look, and then `drain` in order.
 pub(super) fn run(
-    tree: &Tree,
+    mut steps: impl Steps,
     finder: &Arc<Finder>,
     options: &Options,
     mut draw: impl FnMut(&Picture) -> bool + Send + 'static,
     work: impl Fn(&Inspector, &mut Looked) -> Result<()> + Send + Sync + 'static,
     mut drain: impl FnMut(&mut Looked) -> Result<()>,
 ) -> Result<()> {
-    let mut walker = trail::walker(tree, 0, finder);
-    let inspector = Inspector::new(tree, finder, options);
-    let home = tree.home;
+    let inspector = Inspector::new(&steps.trees(), finder, options);
     let mut waiting = VecDeque::new();
     let progress = &options.store.progress;
     let mut expecting = progress.expecting();
@@ -116,8 +189,8 @@ pub(super) fn run(
                 fetched: std::mem::take(&mut looked.fetched),
                 ..Looked::default()
             };
-            let found = next(&mut walker, home, &mut waiting, &mut draw, looked)?;
-            expecting.see(walker.size());
+            let found = next(&mut steps, &mut waiting, &mut draw, looked)?;
+            expecting.see(steps.size());
             Ok(found)
         },
         move |looked, (): &mut ()| {
@@ -137,8 +210,7 @@ pub(super) fn run(
 
 /// The next selected picture, or the next lost index.
 fn next(
-    walker: &mut Walker,
-    home: usize,
+    steps: &mut impl Steps,
     waiting: &mut VecDeque<Picture>,
     draw: &mut impl FnMut(&Picture) -> bool,
     looked: &mut Looked,
@@ -150,14 +222,16 @@ fn next(
                 return Ok(true);
             }
         }
-        match walker.next()? {
+        match steps.next()? {
             None => return Ok(false),
-            Some(Found::Lost(lost)) => {
+            Some(Step::Lost(lost) | Step::Found(Found::Lost(lost), _)) => {
                 looked.lost = Some(lost);
                 return Ok(true);
             }
-            Some(Found::Index(link)) => waiting.extend(index(&link, home)),
-            Some(Found::Piece(piece)) => waiting.extend(data_and_parity(piece, home)),
+            Some(Step::Found(Found::Index(link), home)) => waiting.extend(index(&link, home)),
+            Some(Step::Found(Found::Piece(piece), home)) => {
+                waiting.extend(data_and_parity(piece, home));
+            }
         }
     }
 }
@@ -230,26 +304,29 @@ fn data_and_parity(piece: Piece, home: usize) -> Vec<Picture> {
 }
 
 impl Inspector {
-    fn new(tree: &Tree, finder: &Arc<Finder>, options: &Options) -> Self {
-        let mut homes = Vec::new();
-        for location in &tree.root.places {
-            let home = finder.home_of(&Key {
-                location: location.clone(),
-                digest: tree.root.digest,
-            });
-            if !homes.contains(&home) {
-                homes.push(home);
+    fn new(trees: &[Tree], finder: &Arc<Finder>, options: &Options) -> Self {
+        let homes = |tree: &Tree| {
+            let mut homes = Vec::new();
+            for location in &tree.root.places {
+                let home = finder.home_of(&Key {
+                    location: location.clone(),
+                    digest: tree.root.digest,
+                });
+                if !homes.contains(&home) {
+                    homes.push(home);
+                }
             }
-        }
+            (tree.home, homes)
+        };
         Inspector {
             finder: Arc::clone(finder),
             rebuilder: Rebuilder::new(finder, options.jobs, options.limit),
-            homes,
+            homes: trees.iter().map(homes).collect(),
             limit: options.limit,
         }
     }
 
-    /// Where a picture should be.
+    /// Where a picture should be; on the way through several trees, by each of them.
     fn places(&self, picture: &Picture) -> Vec<(usize, Location)> {
         let name = Name {
             digest: picture.link.digest,
@@ -257,12 +334,23 @@ impl Inspector {
         };
         let own = picture.link.places[usize::from(picture.copy)].clone();
         if own.store_of(&name).is_none() {
-            return vec![(picture.home, own)];
+            let own = (picture.home, own);
+            let mut places = match self.homes.len() {
+                1 => Vec::new(),
+                _ => self.finder.elsewhere(picture.wanted(), Wait::Fully),
+            };
+            places.retain(|place| *place != own);
+            places.insert(0, own);
+            return places;
         }
         let line = self.finder.line();
         let homes = match picture.turn.and_then(|turn| line.get(turn.0)) {
             Some(&home) => vec![home],
-            None => self.homes.clone(),
+            None => {
+                let mut trees = self.homes.iter();
+                let found = trees.find(|(home, _)| *home == picture.home);
+                found.map_or(vec![picture.home], |(_, homes)| homes.clone())
+            }
         };
         let named = homes.iter();
         let named = named.filter_map(|&home| Some((home, self.finder.locate(home, &name)?)));
@@ -312,7 +400,13 @@ impl Inspector {
             looked.fetched = good;
             looked.can_be_had = true;
         } else {
-            looked.can_be_had = self.mend(&picture, &mut looked.fetched).is_ok();
+            looked.error = self.mend(&picture, &mut looked.fetched).err();
+            looked.can_be_had = looked.error.is_none();
+            if !looked.can_be_had {
+                // What another place has there is another picture.
+                looked.fetched.png.clear();
+                looked.fetched.bytes.clear();
+            }
         }
     }
 
@@ -334,16 +428,14 @@ impl Inspector {
 
     /// Fetches a picture from any place, or rebuilds it.
     fn mend(&self, picture: &Picture, to: &mut Fetched) -> Result<()> {
-        let Picture {
-            link, home, turn, ..
-        } = picture;
-        let fetched = self.finder.fetch(link, *home, *turn, Wait::Fully, to);
+        let home = picture.home;
+        let fetched = self.finder.fetch(picture.wanted(), Wait::Fully, to);
         match (fetched, &picture.group) {
             (Ok(_), _) => Ok(()),
             (Err(_), Some((group, number))) => {
                 let made = self
                     .rebuilder
-                    .rebuild(group, *number, *home, Wait::Fully, to);
+                    .rebuild(group, *number, home, Wait::Fully, to);
                 made.map(drop)
             }
             (Err(e), None) => Err(e),

@@ -13,6 +13,7 @@ mod rebuild;
 mod repair;
 mod salvage;
 mod trail;
+mod trees;
 mod v1;
 
 pub use check::{Count, Gap, Health, Report, Sample, check};
@@ -29,10 +30,9 @@ use crate::store;
 use crate::store::Fetched;
 use crate::wire::frame::Trailer;
 use crate::wire::stream::{Order, Position};
-use fetch::Finder;
+use fetch::{Finder, Wait};
 use rebuild::Rebuilder;
 use std::io::Write;
-use std::sync::Arc;
 use std::time::SystemTime;
 use trail::{Step, Trail};
 
@@ -125,8 +125,8 @@ pub fn list(
                 .try_for_each(|piece| each(&piece, Role::Data));
         }
     };
-    let finder = Arc::new(Finder::new(&keys, options)?);
-    let mut trail = Trail::new(&keys, &finder)?;
+    let finder = Finder::new(&keys, options)?;
+    let mut trail = Trail::new(&finder)?;
     let mut each = |link: &index::Link, place: usize, role| {
         let key = Key {
             location: link.places[place].clone(),
@@ -239,10 +239,10 @@ pub fn info(source: impl Into<Source>, options: &Options) -> Result<Info> {
 /// The root that a line of keys names.
 fn root(keys: &Keys, options: &Options) -> Result<index::Index> {
     let finder = Finder::new(keys, options)?;
-    let mut failed = None;
-    for tree in trail::trees(keys, &finder) {
-        let location = &tree.root.places[0];
-        match finder.fetch_root(&tree.root) {
+    let (trees, mut failed) = (finder.trees(), None);
+    for number in trees.order() {
+        let location = &trees.all()[number].root.places[0];
+        match trees.root(number, Wait::Fully) {
             Ok(json) => return index::root(&json, location),
             Err(e) => drop(failed.get_or_insert(e.at(location))),
         }
@@ -280,8 +280,8 @@ fn walk(
             return Ok(Got { frames, rebuilt: 0 });
         }
     };
-    let finder = Arc::new(Finder::new(keys, options)?);
-    let mut trail = Trail::new(keys, &finder)?;
+    let finder = Finder::new(keys, options)?;
+    let mut trail = Trail::new(&finder)?;
     let rebuilder = Rebuilder::new(&finder, options.jobs, options.limit);
     let (mut order, mut rebuilt) = (Order::default(), 0);
     let progress = &options.store.progress;

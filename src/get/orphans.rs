@@ -5,12 +5,12 @@
 //! lost root. One that begins at the start may be the root of another key, and counts only if
 //! another continues exactly where it ends, or if it ends within a stream, which no root does.
 
-use super::fetch::{Finder, Wait};
+use super::fetch::{Finder, Wait, Wanted};
 use super::options::Options;
-use super::trail::{self, Step};
+use super::trail::Step;
 use crate::error::{Error, Kind, Result};
 use crate::index::{self, Found, Link, Lost, Part, Walker};
-use crate::key::{Digest, Key, Keys, Location, Name};
+use crate::key::{Digest, Key, Location, Name};
 use crate::pipeline;
 use crate::store::Fetched;
 use crate::wire::frame::Place;
@@ -59,13 +59,13 @@ impl Orphan {
         let Some(piece) = last.filter(|piece| piece.seq + 1 == self.end().0) else {
             return false;
         };
-        let trailer = finder.fetch(
-            &piece.link,
-            self.home,
-            None,
-            Wait::Fully,
-            &mut Fetched::default(),
-        );
+        let wanted = Wanted {
+            link: &piece.link,
+            home: self.home,
+            turn: None,
+            seq: None,
+        };
+        let trailer = finder.fetch(wanted, Wait::Fully, &mut Fetched::default());
         trailer.is_ok_and(|trailer| !matches!(trailer.place, Place::Last { .. }))
     }
 }
@@ -88,16 +88,17 @@ impl Orphans {
     /// # Errors
     ///
     /// [`Kind::Index`] if indexes of several streams have lost their roots.
-    pub fn find(keys: &Keys, finder: &Arc<Finder>, options: &Options) -> Result<Option<Self>> {
-        let mut why = None;
-        for tree in trail::trees(keys, finder) {
-            match finder.fetch_root(&tree.root) {
+    pub fn find(finder: &Arc<Finder>, options: &Options) -> Result<Option<Self>> {
+        let trees = finder.trees();
+        let mut lost = Vec::new();
+        for number in trees.order() {
+            match trees.root(number, Wait::Fully) {
                 Ok(_) => return Ok(None),
-                Err(e) => drop(why.get_or_insert(e.at(&tree.root.places[0]))),
+                Err(e) => lost.push(e.at(&trees.all()[number].root.places[0])),
             }
         }
         let found = in_order(look(finder, options)?, finder)?;
-        let why = why.expect("internal error: a line without a tree");
+        let why = lost.swap_remove(0);
         Ok((!found.is_empty()).then(|| Orphans {
             finder: Arc::clone(finder),
             left: found.into(),

@@ -21,7 +21,6 @@ use crate::wire::stream::StreamCrc;
 use crate::wire::{Carrier, write_frame};
 use std::io::Write;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// The zstd level of the two ends, if their frames were compressed.
 const LEVEL: i32 = 3;
@@ -210,8 +209,8 @@ fn walk(
     options: &Options,
     mut each: impl FnMut(&Cut) -> Result<()>,
 ) -> Result<()> {
-    let finder = Arc::new(Finder::new(keys, options)?);
-    let mut trail = Trail::within(keys, &finder, bytes.clone())?;
+    let finder = Finder::new(keys, options)?;
+    let mut trail = Trail::within(&finder, bytes.clone())?;
     let rebuilder = Rebuilder::new(&finder, options.jobs, options.limit);
     let bytes = bytes.clone();
     pipeline::run(

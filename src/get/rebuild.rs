@@ -7,7 +7,7 @@
 //! Memory holds the frames of one group: workers that need other frames of it wait for them, and a
 //! worker that needs another group waits until nobody needs this one any more.
 
-use super::fetch::{Finder, Wait};
+use super::fetch::{Finder, Wait, Wanted};
 use super::flights::Flights;
 use super::gather::{Shards, Spare, State, gather, lock};
 use crate::error::{Kind, Result};
@@ -70,21 +70,25 @@ impl Rebuilder {
     ///
     /// As [`Rebuilder::rebuild`]; without a group, those of the store.
     pub fn fetch(&self, piece: &Piece, home: usize, to: &mut Fetched) -> Result<(Trailer, bool)> {
+        let mut wanted = Wanted {
+            link: &piece.link,
+            home,
+            turn: None,
+            seq: Some(piece.seq),
+        };
         let Some((group, number)) = &piece.group else {
-            let trailer = self
-                .finder
-                .fetch(&piece.link, home, None, Wait::Fully, to)?;
+            let trailer = self.finder.fetch(wanted, Wait::Fully, to)?;
             return Ok((trailer, false));
         };
         let _flight = self.flights.enter(group);
-        let turn = group.link(*number).1;
+        wanted.turn = group.link(*number).1;
         let mut attempt = |wait| {
             if self.flights.is_suspect(group)
                 && let Some(done) = self.fetch_with_group(group, *number, (home, wait), to)?
             {
                 return Ok(done);
             }
-            if let Ok(trailer) = self.finder.fetch(&piece.link, home, turn, wait, to) {
+            if let Ok(trailer) = self.finder.fetch(wanted, wait, to) {
                 return Ok((trailer, false));
             }
             let made = self.rebuild(group, *number, home, wait, to);

@@ -9,13 +9,13 @@
 //! instead of uploading them again.
 
 use super::check::{Findings, Health, Report};
-use super::inspect::{self, Looked, State};
+use super::inspect::{self, Looked, Picture, State};
 use super::options::Options;
-use super::trail;
-use super::{Finder, check};
+use super::trail::Trail;
+use super::{Finder, check, gather};
 use crate::error::{Error, Kind, Result};
 use crate::index::Link;
-use crate::key::{Digest, Keys, Location, Name, Source};
+use crate::key::{Digest, Key, Keys, Location, Name, Source};
 use crate::put::{self, put};
 use crate::store::{self, Prunable, Store};
 use crate::wire::carrier::{container, write_bytes};
@@ -68,22 +68,18 @@ pub struct Repaired {
 /// no root can be reached. Data that is lost for good is not an error: the report has it.
 pub fn repair(source: impl Into<Source>, options: &Options) -> Result<Repaired> {
     let keys = keys(source.into())?;
-    let finder = Arc::new(Finder::new(&keys, options)?);
+    let finder = Finder::new(&keys, options)?;
+    if keys.all().iter().any(is_of_host) {
+        let what = "a key of an image host, expected --to and the uploader file to upload with";
+        return Err(Kind::Usage(what.into()).into());
+    }
     let mut findings = Findings::default();
     let stored = Arc::new(AtomicU64::new(0));
-    for tree in trail::trees(&keys, &finder) {
-        let is_named = |place: &Location| {
-            let is_web = matches!(place.scheme(), "http" | "https");
-            !is_web || place.store_of(&tree.root.digest.into()).is_some()
-        };
-        if !tree.root.places.iter().all(is_named) {
-            let what = "a key of an image host, expected --to and the uploader file to upload with";
-            return Err(Kind::Usage(what.into()).into());
-        }
+    for number in 0..finder.trees().all().len() {
         let shelves = Arc::new(Shelves::open(&finder, options)?);
         let (to, count) = (Arc::clone(&shelves), Arc::clone(&stored));
         inspect::run(
-            &tree,
+            inspect::Whole::new(number, &finder),
             &finder,
             options,
             |_| true,
@@ -115,6 +111,12 @@ fn keys(source: Source) -> Result<Keys> {
             Err(Kind::Usage(what.into()).into())
         }
     }
+}
+
+/// Whether a key is on an image host, where pictures can't be put back at their places.
+fn is_of_host(key: &Key) -> bool {
+    let is_web = matches!(key.location.scheme(), "http" | "https");
+    is_web && key.location.store_of(&key.digest.into()).is_none()
 }
 
 /// The stores of a line, to write to.
@@ -181,7 +183,11 @@ pub fn repair_to(
     if report.health() == Health::Lost {
         return Err(report.error().expect("internal error: nothing is lost"));
     }
-    let kept = Arc::new(Mutex::new(HashMap::new()));
+    let hosts = stores
+        .iter()
+        .filter(|store| is_host(store.as_ref()))
+        .count();
+    let kept = Kept::new(hosts);
     let stored = Arc::new(AtomicU64::new(0));
     let keeping: Vec<Arc<dyn Store>> = stores
         .iter()
@@ -221,8 +227,8 @@ pub fn repair_to(
 /// The parity of a line's stream, whether it is spread, and its name.
 fn shape(keys: &Keys, options: &Options) -> Result<(Option<Parity>, bool, String)> {
     let name = super::root(keys, options)?.filename;
-    let finder = Arc::new(Finder::new(keys, options)?);
-    let mut trail = trail::Trail::new(keys, &finder)?;
+    let finder = Finder::new(keys, options)?;
+    let mut trail = Trail::new(&finder)?;
     while let Some(step) = trail.next()? {
         let (found, _) = super::found(step)?;
         if let crate::index::Found::Piece(piece) = found {
@@ -239,23 +245,58 @@ fn shape(keys: &Keys, options: &Options) -> Result<(Option<Parity>, bool, String
     Ok((None, false, name))
 }
 
+/// Whether a store names its pictures itself.
+fn is_host(store: &dyn Store) -> bool {
+    store.locate(&Digest::of(b"").into()).is_none()
+}
+
 /// URLs where good pictures were found.
-type Kept = Arc<Mutex<HashMap<Digest, Location>>>;
+struct Kept {
+    /// The number of image hosts that are put to: so often is looked here for a picture.
+    hosts: usize,
+    pictures: Mutex<HashMap<Digest, (Vec<Location>, usize)>>,
+}
+
+impl Kept {
+    fn new(hosts: usize) -> Arc<Self> {
+        Arc::new(Kept {
+            hosts,
+            pictures: Mutex::default(),
+        })
+    }
+
+    fn note(&self, link: &Link, place: &Location) {
+        let is_url = place.store_of(&link.digest.into()).is_none();
+        if self.hosts > 0 && is_url && matches!(place.scheme(), "http" | "https") {
+            let mut pictures = gather::lock(&self.pictures);
+            let (places, _) = pictures.entry(link.digest).or_default();
+            places.push(place.clone());
+        }
+    }
+
+    /// Where a picture is that need not be put on this host. Of several hosts, each keeps its own pictures
+    /// only: else what is lost on one would be lost on all.
+    fn take(&self, digest: &Digest, host: &dyn Store) -> Option<Location> {
+        let mut pictures = gather::lock(&self.pictures);
+        let (places, looks) = pictures.get_mut(digest)?;
+        *looks += 1;
+        let is_last = *looks >= self.hosts;
+        let mut places = places.iter();
+        let found = places.find(|place| self.hosts == 1 || host.gives(place));
+        let found = found.cloned();
+        if is_last {
+            pictures.remove(digest);
+        }
+        found
+    }
+}
 
 /// Writes the data frames of a line, and notes which pictures are good in place.
 fn send(keys: &Keys, mut to: impl Write, kept: &Kept, options: &Options) -> Result<()> {
-    let finder = Arc::new(Finder::new(keys, options)?);
-    let note = |link: &Link, place: &Location| {
-        let is_url = place.store_of(&link.digest.into()).is_none();
-        if is_url && matches!(place.scheme(), "http" | "https") {
-            let mut kept = kept.lock().expect("internal error: a worker panicked");
-            kept.insert(link.digest, place.clone());
-        }
-    };
-    let tree = trail::trees(keys, &finder).swap_remove(0);
+    let finder = Finder::new(keys, options)?;
     // Parity frames of a group arrive after its first data frame, and are put after its last one.
     inspect::run(
-        &tree,
+        Trail::new(&finder)?,
         &finder,
         options,
         |picture| matches!(picture.role, put::Role::Data | put::Role::Parity),
@@ -267,34 +308,44 @@ fn send(keys: &Keys, mut to: impl Write, kept: &Kept, options: &Options) -> Resu
             if let Some(lost) = looked.lost.take() {
                 return Err(lost.error);
             }
+            let is_data = looked.picture().role == put::Role::Data;
+            if let Some(error) = looked.error.take().filter(|_| is_data) {
+                return Err(at(looked.picture(), error));
+            }
             let good = looked.places.iter();
             for place in good.filter(|place| matches!(place.state, State::Good(_))) {
-                note(&looked.picture().link, &place.location);
+                kept.note(&looked.picture().link, &place.location);
             }
-            match looked.picture().role {
-                put::Role::Data => to.write_all(&looked.fetched.png).map_err(Error::output),
-                _ => Ok(()),
+            match is_data {
+                true => to.write_all(&looked.fetched.png).map_err(Error::output),
+                false => Ok(()),
             }
         },
     )
 }
 
+/// An error with a data frame.
+fn at(frame: &Picture, error: Error) -> Error {
+    let (number, ..) = frame.stands;
+    let place = format_args!("frame {number}");
+    error.at(&frame.link.places[0]).at(place)
+}
+
 /// A store that returns the locations of pictures that it already has, and stores the others.
 struct Keeping {
     store: Arc<dyn Store>,
-    kept: Kept,
+    kept: Arc<Kept>,
     /// Pictures that were stored.
     stored: Arc<AtomicU64>,
 }
 
 impl Store for Keeping {
     fn put(&self, name: &Name, png: &[u8]) -> Result<Location> {
-        let is_host = self.store.locate(name).is_none();
-        if is_host && name.copy == 0 {
-            let mut kept = self.kept.lock().expect("internal error: a worker panicked");
-            if let Some(location) = kept.remove(&name.digest) {
-                return Ok(location);
-            }
+        if is_host(self.store.as_ref())
+            && name.copy == 0
+            && let Some(location) = self.kept.take(&name.digest, self.store.as_ref())
+        {
+            return Ok(location);
         }
         self.stored.fetch_add(1, Ordering::Relaxed);
         self.store.put(name, png)

@@ -119,9 +119,9 @@ const SEALED: Form = Form {
 
 /// Whether the stream is sealed, by the first frame that is left.
 fn is_sealed(keys: &Keys, options: &Options) -> Result<bool> {
-    let finder = Arc::new(Finder::new(keys, options)?);
+    let finder = Finder::new(keys, options)?;
     let rebuilder = Rebuilder::new(&finder, options.jobs, options.limit);
-    let (mut next, _) = steps(keys, &finder, options)?;
+    let (mut next, _) = steps(&finder, options)?;
     let mut fetched = Fetched::default();
     while let Some(step) = next()? {
         if let Step::Found(Found::Piece(piece), home) = step
@@ -135,9 +135,9 @@ fn is_sealed(keys: &Keys, options: &Options) -> Result<bool> {
 
 /// Writes what is left of a stream.
 fn walk(keys: &Keys, output: &mut impl Write, options: &Options, form: Form) -> Result<Salvaged> {
-    let finder = Arc::new(Finder::new(keys, options)?);
+    let finder = Finder::new(keys, options)?;
     let rebuilder = Rebuilder::new(&finder, options.jobs, options.limit);
-    let (mut next, is_open) = steps(keys, &finder, options)?;
+    let (mut next, is_open) = steps(&finder, options)?;
     let mut salvaged = Salvaged {
         is_open,
         ..Salvaged::default()
@@ -163,11 +163,11 @@ fn walk(keys: &Keys, output: &mut impl Write, options: &Options, form: Form) -> 
 }
 
 /// The steps through a stream, and whether its root is lost.
-fn steps(keys: &Keys, finder: &Arc<Finder>, options: &Options) -> Result<(Next, bool)> {
-    if let Some(mut orphans) = Orphans::find(keys, finder, options)? {
+fn steps(finder: &Arc<Finder>, options: &Options) -> Result<(Next, bool)> {
+    if let Some(mut orphans) = Orphans::find(finder, options)? {
         return Ok((Box::new(move || orphans.next()), true));
     }
-    let mut trail = Trail::new(keys, finder)?;
+    let mut trail = Trail::new(finder)?;
     let mut expecting = options.store.progress.expecting();
     let next = move || {
         let step = trail.next()?;

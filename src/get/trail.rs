@@ -1,24 +1,18 @@
-//! Walks the trees of indexes that the keys of a line name; all of them are of one stream.
+//! Walks the trees of a line together, as one.
 
-use super::fetch::Finder;
+use super::fetch::{Finder, Wait};
+use super::trees::Tree;
 use crate::error::{Error, Kind, Result};
-use crate::index::{self, Fetch, Found, Index, Link, Lost, Piece, Walker};
-use crate::key::Keys;
+use crate::index::{self, Found, Index, Lost, Piece, Walker};
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A root, and the home of the pictures that it refers to.
-#[derive(Clone)]
-pub(super) struct Tree {
-    pub root: Link,
-    pub home: usize,
-}
-
 /// Walks the first tree, and the next ones where an index of it is lost.
 pub(super) struct Trail {
     finder: Arc<Finder>,
-    trees: Vec<Tree>,
+    /// The numbers of the trees.
+    order: Vec<usize>,
     ways: Vec<Way>,
     /// Number and offset of the next data frame, if that is known.
     next: Option<(u64, u64)>,
@@ -29,7 +23,8 @@ pub(super) struct Trail {
 /// A tree to walk, up to where the one before it continues.
 struct Way {
     walker: Walker,
-    tree: usize,
+    /// Its number in the order.
+    place: usize,
     end: u64,
 }
 
@@ -41,43 +36,14 @@ pub(super) enum Step {
     Lost(Lost),
 }
 
-/// The trees of a line: keys of the same digest share a tree.
-pub(super) fn trees(keys: &Keys, finder: &Finder) -> Vec<Tree> {
-    let mut trees: Vec<Tree> = Vec::new();
-    for key in keys.all() {
-        match trees.iter_mut().find(|tree| tree.root.digest == key.digest) {
-            Some(tree) => tree.root.places.push(key.location.clone()),
-            None => trees.push(Tree {
-                root: Link::new(key.clone()),
-                home: finder.home_of(key),
-            }),
-        }
-    }
-    trees
-}
-
-/// A walker through a tree, starting at data frame `from`.
-pub(super) fn walker(tree: &Tree, from: u64, finder: &Arc<Finder>) -> Walker {
-    let finder = Arc::clone(finder);
-    let (root, home) = (tree.root.digest, tree.home);
-    let fetch: Fetch = Box::new(move |link| {
-        let text = match link.digest == root {
-            true => finder.fetch_root(link),
-            false => finder.fetch_index(link, home),
-        };
-        text.map_err(|e| e.at(&link.places[0]))
-    });
-    Walker::new(tree.root.clone(), from, fetch)
-}
-
 impl Trail {
     /// Starts at the first frame.
     ///
     /// # Errors
     ///
     /// [`Kind::Index`] if the keys are of several streams.
-    pub fn new(keys: &Keys, finder: &Arc<Finder>) -> Result<Self> {
-        let all = Trail::within(keys, finder, 0..u64::MAX)?;
+    pub fn new(finder: &Arc<Finder>) -> Result<Self> {
+        let all = Trail::within(finder, 0..u64::MAX)?;
         Ok(Trail {
             next: Some((0, 0)),
             ..all
@@ -89,21 +55,26 @@ impl Trail {
     /// # Errors
     ///
     /// As [`Trail::new`].
-    pub fn within(keys: &Keys, finder: &Arc<Finder>, bytes: Range<u64>) -> Result<Self> {
-        let trees = trees(keys, finder);
-        check_same(&trees, finder, &bytes)?;
+    pub fn within(finder: &Arc<Finder>, bytes: Range<u64>) -> Result<Self> {
+        let order = finder.trees().order();
+        check_same(&order, finder, &bytes)?;
         let first = Way {
-            walker: walker(&trees[0], 0, finder).within(bytes.clone()),
-            tree: 0,
+            walker: finder.trees().walker(order[0], 0).within(bytes.clone()),
+            place: 0,
             end: u64::MAX,
         };
         Ok(Trail {
             finder: Arc::clone(finder),
-            trees,
+            order,
             ways: vec![first],
             next: None,
             bytes,
         })
+    }
+
+    /// The trees of the line.
+    pub fn trees(&self) -> &[Tree] {
+        self.finder.trees().all()
     }
 
     /// Bytes of the stream, once a root of it has been read.
@@ -114,7 +85,7 @@ impl Trail {
     /// The next index, data frame or gap.
     pub fn next(&mut self) -> Result<Option<Step>> {
         while let Some(way) = self.ways.last_mut() {
-            let home = self.trees[way.tree].home;
+            let home = self.finder.trees().all()[self.order[way.place]].home;
             match way.walker.next()? {
                 Some(Found::Piece(piece)) if piece.seq >= way.end => drop(self.ways.pop()),
                 Some(Found::Piece(piece)) => {
@@ -142,16 +113,17 @@ impl Trail {
     /// Goes around a lost index, if there is another tree.
     fn around(&mut self, lost: Lost) -> Option<Lost> {
         let way = self.ways.last()?;
-        let next = way.tree + 1;
-        let Some(tree) = self.trees.get(next) else {
+        let place = way.place + 1;
+        let Some(&tree) = self.order.get(place) else {
             return Some(lost);
         };
         let from = lost.seq.max(self.next.map_or(0, |(seq, _)| seq));
         let end = lost.total.map_or(u64::MAX, |(frames, _)| lost.seq + frames);
         let end = end.min(way.end);
+        let walker = self.finder.trees().walker(tree, from);
         self.ways.push(Way {
-            walker: walker(tree, from, &self.finder).within(self.bytes.clone()),
-            tree: next,
+            walker: walker.within(self.bytes.clone()),
+            place,
             end,
         });
         None
@@ -160,29 +132,30 @@ impl Trail {
 
 /// Checks that the trees are of one stream, as far as their indexes are there: that the same data
 /// frames stand at the same places in all of them.
-fn check_same(trees: &[Tree], finder: &Arc<Finder>, bytes: &Range<u64>) -> Result<()> {
-    if trees.len() < 2 {
+fn check_same(numbers: &[usize], finder: &Arc<Finder>, bytes: &Range<u64>) -> Result<()> {
+    if numbers.len() < 2 {
         return Ok(());
     }
-    let mut first: Option<(Index, &Tree)> = None;
-    for tree in trees {
-        let Ok(json) = finder.fetch_root(&tree.root) else {
+    let trees = finder.trees();
+    let place = |number: usize| &trees.all()[number].root.places[0];
+    let mut first: Option<(Index, usize)> = None;
+    for &number in numbers {
+        let Ok(json) = trees.root(number, Wait::Briefly) else {
             continue;
         };
-        let root = index::root(&json, &tree.root.places[0])?;
+        let root = index::root(&json, place(number))?;
         let Some((index, other)) = &first else {
-            first = Some((root, tree));
+            first = Some((root, number));
             continue;
         };
+        let [this, that] = [*other, number].map(place);
         if (index.size, index.frames) != (root.size, root.frames) {
-            let [this, that] = [other, tree].map(|tree| &tree.root.places[0]);
             let sizes = format!("{} bytes in {this}, {} in {that}", index.size, root.size);
             return Err(several().because(sizes));
         }
         let [ours, theirs] =
-            [other, tree].map(|tree| Leaves(walker(tree, 0, finder).within(bytes.clone())));
+            [*other, number].map(|number| Leaves(trees.walker(number, 0).within(bytes.clone())));
         if let Some(seq) = first_difference(ours, theirs) {
-            let [this, that] = [other, tree].map(|tree| &tree.root.places[0]);
             let frames = format!("frame {seq} of {this} is not that of {that}");
             return Err(several().because(frames));
         }
