@@ -350,7 +350,8 @@ fn check_tree(
                 .is_none_or(|lottery| lottery.draws(picture.role))
         },
         |inspector, looked| {
-            inspector.look(looked);
+            inspector.look_everywhere(looked);
+            inspector.recycle(looked);
             Ok(())
         },
         |looked| {

@@ -9,6 +9,7 @@ use crate::key::{Digest, Key, Keys, Location, Name};
 use crate::store::{self, Fetched};
 use crate::wire::frame::Trailer;
 use crate::wire::parity::MOST_PARITY;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -33,6 +34,7 @@ pub(crate) struct Finder {
     /// The numbers of the homes of the line, in its order.
     line: Vec<usize>,
     trees: Trees,
+    passed_over: AtomicUsize,
     limit: usize,
 }
 
@@ -80,6 +82,7 @@ impl Finder {
             homes,
             line,
             trees: Trees::new(trees, Weak::clone(this)),
+            passed_over: AtomicUsize::new(0),
             limit: options.limit,
         }))
     }
@@ -96,6 +99,7 @@ impl Finder {
 
     /// Notes that a home doesn't answer.
     pub fn was_silent(&self, home: usize) {
+        self.passed_over.fetch_add(1, Relaxed);
         self.homes[home].was_silent();
     }
 
@@ -179,9 +183,9 @@ impl Finder {
             .collect()
     }
 
-    /// Whether any store is silent or out of reach.
-    pub fn is_any_slow(&self) -> bool {
-        self.homes.iter().any(|home| home.is_slow())
+    /// How often a store was not asked, or not waited for, as it is silent or out of reach.
+    pub fn passed_over(&self) -> usize {
+        self.passed_over.load(Relaxed)
     }
 
     /// Whether the store that a frame was dealt out to, if it was, is silent or out of reach.
@@ -200,7 +204,9 @@ impl Finder {
         let (digest, main) = (&link.digest, &link.places[0]);
         let mut places = self.places(wanted);
         if wait == Wait::Briefly && places.len() > 1 {
+            let all = places.len();
             places.retain(|(at, _)| !self.homes[*at].is_slow());
+            self.passed_over.fetch_add(all - places.len(), Relaxed);
         }
         let failed = match self.fetch_from(&places, digest, main, wait, to) {
             Ok(trailer) => return Ok(trailer),
@@ -317,6 +323,7 @@ impl Finder {
             let answer = match answers.recv_timeout(most) {
                 Ok(answer) => answer,
                 Err(RecvTimeoutError::Timeout) => {
+                    self.passed_over.fetch_add(1, Relaxed);
                     for at in &asked {
                         self.homes[*at].was_silent();
                     }
@@ -447,7 +454,8 @@ struct Failed {
 
 impl Failed {
     fn of(error: Error, place: &Place, main: &Location) -> Self {
-        let is_lost = error.is_loss();
+        // An error of one file says nothing of the other files.
+        let is_lost = error.is_loss() || place.1.scheme() == "file";
         Failed {
             error: match place.1 == *main {
                 true => error,

@@ -8,7 +8,7 @@ use crate::wire::carrier::container;
 use crate::wire::frame::{FrameKind, Trailer};
 use crate::wire::parity::Shard;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -36,12 +36,15 @@ pub(super) enum State {
     Lost,
 }
 
-/// Buffers for reuse: those of the last group, and of the workers that wait for this one. None is
-/// ever freed, as a thread may keep the memory that it has allocated.
+/// Buffers for reuse: those of the last group, and of the workers that wait for this one. None of these
+/// is freed, as a thread may keep the memory that it has allocated. More than these come where shards are
+/// made that replace no other buffer, such as lost parity frames: they are freed.
 #[derive(Default)]
 pub(super) struct Spare {
     buffers: Mutex<Buffers>,
     came: Condvar,
+    /// The most buffers of a kind.
+    most: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -51,6 +54,11 @@ struct Buffers {
 }
 
 impl Spare {
+    /// Sets the number of buffers to keep: for the shards of a group, and for the workers.
+    pub fn keep(&self, shards: usize, workers: usize) {
+        self.most.fetch_max(shards + workers, Ordering::Relaxed);
+    }
+
     pub fn bytes(&self) -> Vec<u8> {
         lock(&self.buffers).bytes.pop().unwrap_or_default()
     }
@@ -80,14 +88,16 @@ impl Spare {
     }
 
     pub fn recycle(&self, bytes: Vec<u8>) {
-        if bytes.capacity() > 0 {
-            lock(&self.buffers).bytes.push(bytes);
+        let mut buffers = lock(&self.buffers);
+        if bytes.capacity() > 0 && buffers.bytes.len() < self.most.load(Ordering::Relaxed) {
+            buffers.bytes.push(bytes);
         }
     }
 
     fn recycle_png(&self, png: Vec<u8>) {
-        if png.capacity() > 0 {
-            lock(&self.buffers).pngs.push(png);
+        let mut buffers = lock(&self.buffers);
+        if png.capacity() > 0 && buffers.pngs.len() < self.most.load(Ordering::Relaxed) {
+            buffers.pngs.push(png);
             self.came.notify_one();
         }
     }

@@ -1,6 +1,7 @@
 //! Inspects every picture that a line of keys refers to, in every place where it should be.
 
 use super::fetch::{Finder, Wait, Wanted};
+use super::gather::lock;
 use super::options::Options;
 use super::rebuild::Rebuilder;
 use super::trail::{Step, Trail};
@@ -13,7 +14,7 @@ use crate::store::Fetched;
 use crate::wire::carrier::sturdy::Corrections;
 use crate::wire::frame::FrameKind;
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// A picture that an index refers to.
 #[derive(Debug, Clone)]
@@ -32,6 +33,13 @@ pub(super) struct Picture {
 }
 
 impl Picture {
+    pub fn name(&self) -> Name {
+        Name {
+            digest: self.link.digest,
+            copy: self.copy,
+        }
+    }
+
     fn wanted(&self) -> Wanted<'_> {
         let is_frame = matches!(self.role, Role::Data | Role::Parity);
         Wanted {
@@ -165,6 +173,9 @@ pub(super) struct Inspector {
     /// For each tree, the home of its pictures, and all homes that have them.
     homes: Vec<(usize, Vec<usize>)>,
     limit: usize,
+    /// Buffers, two pairs for each worker. None is freed, as a thread may keep the memory that it has
+    /// allocated.
+    spare: Mutex<Vec<Fetched>>,
 }
 
 /// Inspects every picture on the way that `draw` selects, many at once: calls `work` with each, for it
@@ -238,29 +249,28 @@ fn next(
 
 /// An index frame and its copies.
 fn index(link: &Link, home: usize) -> Vec<Picture> {
-    let by_name = link.places[0].store_of(&link.digest.into()).is_some();
-    // On a host, each key of a root is a place, and each copy has its own.
-    let places = link.places.len();
-    let copies = (0..places).filter(|&copy| {
-        let is_name = |copy: u8| {
-            let digest = link.digest;
-            link.places[usize::from(copy)]
-                .store_of(&Name { digest, copy })
-                .is_some()
-        };
-        let copy = u8::try_from(copy).unwrap_or(u8::MAX);
-        copy == 0 || !by_name || is_name(copy)
-    });
-    let picture = |copy: usize| Picture {
+    let digest = link.digest;
+    let named = |copy| {
+        let is_named = |place: &&Location| place.store_of(&Name { digest, copy }).is_some();
+        link.places.iter().find(is_named).cloned()
+    };
+    // On a host, each key of a root is a place, and each copy has its own. In stores that name pictures by
+    // their digests, each key is a place of the root itself.
+    let places = match link.places[0].store_of(&digest.into()) {
+        Some(_) => (0..=u8::MAX).map_while(named).collect(),
+        None => link.places.clone(),
+    };
+    let link = Link { digest, places };
+    let picture = |copy| Picture {
         role: if copy == 0 { Role::Index } else { Role::Copy },
         link: link.clone(),
-        copy: u8::try_from(copy).unwrap_or(u8::MAX),
+        copy,
         home,
         turn: None,
         group: None,
         stands: (0, 0, 0),
     };
-    copies.map(picture).collect()
+    (0..=u8::MAX).take(link.places.len()).map(picture).collect()
 }
 
 /// A data frame, and, if it is the first of its group, the parity frames.
@@ -322,16 +332,14 @@ impl Inspector {
             finder: Arc::clone(finder),
             rebuilder: Rebuilder::new(finder, options.jobs, options.limit),
             homes: trees.iter().map(homes).collect(),
+            spare: Mutex::default(),
             limit: options.limit,
         }
     }
 
     /// Where a picture should be; on the way through several trees, by each of them.
     fn places(&self, picture: &Picture) -> Vec<(usize, Location)> {
-        let name = Name {
-            digest: picture.link.digest,
-            copy: picture.copy,
-        };
+        let name = picture.name();
         let own = picture.link.places[usize::from(picture.copy)].clone();
         if own.store_of(&name).is_none() {
             let own = (picture.home, own);
@@ -357,35 +365,63 @@ impl Inspector {
         named.collect()
     }
 
-    /// Inspects a picture in a store that the user named, or, if it isn't good there, in each of its
-    /// own places.
+    /// Inspects a picture in a store that the user named, or, if it is good in none of these, in each of
+    /// its own places.
     pub fn look(&self, looked: &mut Looked) {
-        let picture = looked.picture().clone();
-        let name = Name {
-            digest: picture.link.digest,
-            copy: picture.copy,
-        };
-        for (home, location) in self.finder.opened(&name) {
-            let state = self.state(home, &location, &picture, &mut looked.fetched);
-            if matches!(state, State::Good(_)) {
-                looked.places = vec![Place {
-                    home,
-                    location,
-                    state,
-                }];
-                looked.can_be_had = true;
+        let opened = self.finder.opened(&looked.picture().name());
+        for place in opened {
+            self.look_at(vec![place], looked);
+            if looked.is_good() {
                 return;
             }
         }
         self.look_at_home(looked);
     }
 
+    /// The same; but if the user named one of the picture's own stores, inspects it in all that were named,
+    /// or in all its own, whichever are more: a second copy that is lost must not go unnoticed.
+    pub fn look_everywhere(&self, looked: &mut Looked) {
+        let opened = self.finder.opened(&looked.picture().name());
+        let own = self.places(looked.picture());
+        let is_own = |(_, place): &(usize, Location)| own.iter().any(|(_, own)| own == place);
+        if !opened.iter().any(is_own) {
+            return self.look(looked);
+        }
+        let most = match opened.len() >= own.len() {
+            true => opened,
+            false => own,
+        };
+        self.look_at(most, looked);
+        if !looked.is_good() {
+            self.look_at_home(looked);
+        }
+    }
+
     /// Inspects a picture in each of its own places; if it is good in none, fetches it from any store,
     /// or rebuilds it.
     pub fn look_at_home(&self, looked: &mut Looked) {
         let picture = looked.picture().clone();
-        let mut good = Fetched::default();
-        for (home, location) in self.places(&picture) {
+        self.look_at(self.places(&picture), looked);
+        if !looked.is_good() {
+            looked.error = self.mend(&picture, &mut looked.fetched).err();
+            looked.can_be_had = looked.error.is_none();
+            if !looked.can_be_had {
+                // What another place has there is another picture.
+                looked.fetched.png.clear();
+                looked.fetched.bytes.clear();
+            }
+        }
+    }
+
+    /// Inspects a picture in these places.
+    fn look_at(&self, places: Vec<(usize, Location)>, looked: &mut Looked) {
+        let picture = looked.picture().clone();
+        let mut good = self.buffers();
+        if looked.fetched.png.capacity() == 0 {
+            looked.fetched = self.buffers();
+        }
+        looked.places.clear();
+        for (home, location) in places {
             let state = self.state(home, &location, &picture, &mut looked.fetched);
             if matches!(state, State::Good(_)) {
                 std::mem::swap(&mut good, &mut looked.fetched);
@@ -397,17 +433,19 @@ impl Inspector {
             });
         }
         if looked.is_good() {
-            looked.fetched = good;
+            std::mem::swap(&mut good, &mut looked.fetched);
             looked.can_be_had = true;
-        } else {
-            looked.error = self.mend(&picture, &mut looked.fetched).err();
-            looked.can_be_had = looked.error.is_none();
-            if !looked.can_be_had {
-                // What another place has there is another picture.
-                looked.fetched.png.clear();
-                looked.fetched.bytes.clear();
-            }
         }
+        lock(&self.spare).push(good);
+    }
+
+    fn buffers(&self) -> Fetched {
+        lock(&self.spare).pop().unwrap_or_default()
+    }
+
+    /// Takes back the buffers of a picture whose bytes aren't needed any more.
+    pub fn recycle(&self, looked: &mut Looked) {
+        lock(&self.spare).push(std::mem::take(&mut looked.fetched));
     }
 
     fn state(

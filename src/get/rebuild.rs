@@ -94,8 +94,9 @@ impl Rebuilder {
             let made = self.rebuild(group, *number, home, wait, to);
             made.map(|trailer| (trailer, true))
         };
+        let passed_over = self.finder.passed_over();
         match attempt(Wait::Briefly) {
-            Err(_) if self.finder.is_any_slow() => attempt(Wait::Fully),
+            Err(_) if self.finder.passed_over() != passed_over => attempt(Wait::Fully),
             done => done,
         }
     }
@@ -109,7 +110,7 @@ impl Rebuilder {
         from: (usize, Wait),
         to: &mut Fetched,
     ) -> Result<Option<(Trailer, bool)>> {
-        self.spare.lend(to);
+        self.lend(group, to);
         let mut last = self.rebuilt(group, None, from);
         let rebuilt = last.as_mut().expect("internal error: just made");
         let Ok(shards) = &mut rebuilt.made else {
@@ -141,7 +142,7 @@ impl Rebuilder {
         wait: Wait,
         to: &mut Fetched,
     ) -> Result<Trailer> {
-        self.spare.lend(to);
+        self.lend(group, to);
         let mut last = self.rebuilt(group, Some(number), (home, wait));
         let rebuilt = last.as_mut().expect("internal error: just made");
         let shards = rebuilt.made.as_mut().map_err(|e| e.again())?;
@@ -149,6 +150,12 @@ impl Rebuilder {
         let state = shards.states[number];
         drop(last);
         self.finish(shard.expect("internal error: not made"), state, to)
+    }
+
+    /// Lends the buffers of a worker to those who fetch a group.
+    fn lend(&self, group: &Group, to: &mut Fetched) {
+        self.spare.keep(group.shards(), 2 * self.jobs);
+        self.spare.lend(to);
     }
 
     /// Moves the bytes of a shard to `to`, or copies them if the group has its frame several times;

@@ -22,7 +22,7 @@ use crate::wire::carrier::{container, write_bytes};
 use crate::wire::parity::Parity;
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::SystemTime;
@@ -65,7 +65,8 @@ pub struct Repaired {
 /// # Errors
 ///
 /// [`Kind::Usage`] for an image host, which names pictures itself; those of the stores, also where
-/// no root can be reached. Data that is lost for good is not an error: the report has it.
+/// no root can be reached, once everything is stored that can be. Data that is lost for good is not an
+/// error: the report has it.
 pub fn repair(source: impl Into<Source>, options: &Options) -> Result<Repaired> {
     let keys = keys(source.into())?;
     let finder = Finder::new(&keys, options)?;
@@ -75,6 +76,7 @@ pub fn repair(source: impl Into<Source>, options: &Options) -> Result<Repaired> 
     }
     let mut findings = Findings::default();
     let stored = Arc::new(AtomicU64::new(0));
+    let mut failed: Option<Error> = None;
     for number in 0..finder.trees().all().len() {
         let shelves = Arc::new(Shelves::open(&finder, options)?);
         let (to, count) = (Arc::clone(&shelves), Arc::clone(&stored));
@@ -85,7 +87,9 @@ pub fn repair(source: impl Into<Source>, options: &Options) -> Result<Repaired> 
             |_| true,
             move |inspector, looked| {
                 inspector.look_at_home(looked);
-                count.fetch_add(to.mend(looked)?, Ordering::Relaxed);
+                let stored = to.mend(looked);
+                inspector.recycle(looked);
+                count.fetch_add(stored, Ordering::Relaxed);
                 Ok(())
             },
             |looked| {
@@ -93,14 +97,20 @@ pub fn repair(source: impl Into<Source>, options: &Options) -> Result<Repaired> 
                 Ok(())
             },
         )?;
-        shelves.sync()?;
+        if let Err(error) = shelves.finish() {
+            failed.get_or_insert(error);
+        }
         findings.end_tree();
     }
-    Ok(Repaired {
-        keys,
-        stored: stored.load(Ordering::Relaxed),
-        report: findings.end()?,
-    })
+    let report = findings.end()?;
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(Repaired {
+            keys,
+            stored: stored.load(Ordering::Relaxed),
+            report,
+        }),
+    }
 }
 
 fn keys(source: Source) -> Result<Keys> {
@@ -119,50 +129,84 @@ fn is_of_host(key: &Key) -> bool {
     is_web && key.location.store_of(&key.digest.into()).is_none()
 }
 
-/// The stores of a line, to write to.
-struct Shelves(HashMap<usize, Arc<dyn Store>>);
+/// The stores of a line, to write to. What can't be written keeps nothing else from being stored.
+struct Shelves {
+    stores: HashMap<usize, Arc<dyn Store>>,
+    /// The number of pictures that a store didn't take, one after another.
+    failures: HashMap<usize, AtomicUsize>,
+    /// Why the first one was not taken.
+    failed: Mutex<Option<Error>>,
+}
+
+/// A store that takes none of so many pictures gets no more.
+const ENOUGH: usize = 8;
 
 impl Shelves {
     fn open(finder: &Finder, options: &Options) -> Result<Self> {
-        let mut shelves = HashMap::new();
+        let mut stores = HashMap::new();
         for &home in finder.line() {
             let name = store::name_of(&finder.name(home));
-            shelves.insert(home, store::open(name.as_ref(), &options.store)?);
+            stores.insert(home, store::open(name.as_ref(), &options.store)?);
         }
-        Ok(Shelves(shelves))
+        Ok(Shelves {
+            failures: stores
+                .keys()
+                .map(|home| (*home, AtomicUsize::new(0)))
+                .collect(),
+            stores,
+            failed: Mutex::default(),
+        })
     }
 
     /// Puts a picture back where it should be; returns the number of stores.
-    fn mend(&self, looked: &Looked) -> Result<u64> {
+    fn mend(&self, looked: &Looked) -> u64 {
         let mut stored = 0;
         if !looked.can_be_had {
-            return Ok(0);
+            return 0;
         }
         let picture = looked.picture();
-        let name = Name {
-            digest: picture.link.digest,
-            copy: picture.copy,
-        };
+        let name = picture.name();
         for place in &looked.places {
             if matches!(place.state, State::Good(_)) {
                 continue;
             }
-            let Some(store) = self.0.get(&place.home) else {
+            let Some(store) = self.stores.get(&place.home) else {
                 continue; // an index that refers to a URL, found in a store to look in first
             };
+            let failures = &self.failures[&place.home];
+            if failures.load(Ordering::Relaxed) >= ENOUGH {
+                continue;
+            }
             // Made anew: the fetched PNG may be a copy, or another PNG of the same pixels.
             let mut png = Vec::new();
             let size = container::size(&looked.fetched.png);
             let fetched = &looked.fetched;
             write_bytes(&fetched.bytes, fetched.carrier, size, &mut png);
-            store.replace(&name, &container::as_copy(&png, picture.copy))?;
-            stored += 1;
+            match store.replace(&name, &container::as_copy(&png, picture.copy)) {
+                Ok(_) => {
+                    failures.store(0, Ordering::Relaxed);
+                    stored += 1;
+                }
+                Err(error) => {
+                    failures.fetch_add(1, Ordering::Relaxed);
+                    gather::lock(&self.failed).get_or_insert(error);
+                }
+            }
         }
-        Ok(stored)
+        stored
     }
 
-    fn sync(&self) -> Result<()> {
-        self.0.values().try_for_each(|store| store.sync())
+    /// Makes durable what was stored.
+    ///
+    /// # Errors
+    ///
+    /// Why a store didn't take a picture.
+    fn finish(&self) -> Result<()> {
+        self.stores.values().try_for_each(|store| store.sync())?;
+        match gather::lock(&self.failed).take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
     }
 }
 

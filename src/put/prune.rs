@@ -175,7 +175,8 @@ pub(super) fn finder(
     })
 }
 
-/// The names of all that the keys reach in this store.
+/// The names of all that the keys reach in this store. Of a line, a root may be missing where another one
+/// is there: it may be in another store. But everything below a root that is there has to be read.
 fn reach_all(
     store: &Arc<dyn Store>,
     keys: &[Keys],
@@ -185,31 +186,39 @@ fn reach_all(
     let mut reached = Builder::new(&options.folder)?;
     let mut indexes = HashSet::new();
     for keys in keys {
-        let mut failed: Option<Error> = None;
+        let mut missing: Option<Error> = None;
         let mut found = false;
         for (root, _) in reach::roots(store.as_ref(), keys) {
             let read = anywhere(store, record, options.limit);
             match reach_one(Reach::new(root, read), &mut indexes, &mut reached) {
-                Ok(()) => found = true,
-                Err(e) => drop(failed.get_or_insert(e)),
+                Ok(None) => found = true,
+                Ok(Some(error)) => drop(missing.get_or_insert(error)),
+                Err(error) => return Err(reach::of_key(error, keys)),
             }
         }
         if !found {
-            let missing = || Error::from(Kind::NotFound).at("index");
-            return Err(reach::of_key(failed.unwrap_or_else(missing), keys));
+            let nowhere = || Error::from(Kind::NotFound).at("index");
+            return Err(reach::of_key(missing.unwrap_or_else(nowhere), keys));
         }
     }
     reached.finish(&options.folder)
 }
 
-/// Adds what one root leads to. An index that was met before leads to nothing new.
+/// Adds what one root leads to; gives the error of a root that is missing. An index that was met before
+/// leads to nothing new.
 fn reach_one(
     mut reach: Reach,
     indexes: &mut HashSet<[u8; 32]>,
     reached: &mut Builder,
-) -> Result<()> {
+) -> Result<Option<Error>> {
     let mut entered = Vec::new();
-    while let Some(picture) = reach.next()? {
+    let mut next = reach.next();
+    if let Err(error) = &next
+        && error.kind() == &Kind::NotFound
+    {
+        return Ok(next.err());
+    }
+    while let Some(picture) = next? {
         let name = Name::from(picture.name.digest);
         if picture.role == Role::Index {
             if indexes.contains(name.digest.bytes()) {
@@ -221,9 +230,10 @@ fn reach_one(
         if picture.role != Role::Copy {
             reached.add(&name, 0)?;
         }
+        next = reach.next();
     }
     indexes.extend(entered); // all that is below them has been reached
-    Ok(())
+    Ok(None)
 }
 
 /// Reads indexes from wherever they are in a store: their own places, those of their copies, and those
