@@ -278,13 +278,18 @@ fn run(args: Args) -> Result<ExitCode> {
     let stores = stores.collect::<Result<Vec<_>>>()?;
     let input = common::stdin_pictures()?;
     live::start(verb(&names, &args.resume), &progress);
-    common::to(args.output.as_deref(), common::stdout, |output| {
-        if args.keys {
-            return put::put_keys(input, &stores, &options, |key, role| {
+    if args.keys {
+        common::to(args.output.as_deref(), common::stdout, |output| {
+            put::put_keys(input, &stores, &options, |key, role| {
                 common::write_key(output, &format!("{key}\t{role}"))
-            });
-        }
+            })
+        })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut key = None;
+    let written = common::to(args.output.as_deref(), common::stdout, |output| {
         let done = put(input, &stores, &options)?;
+        let line = key.insert(done.keys.to_string());
         for (at, error) in &done.missing {
             let store = names[*at].display();
             common::note(&format!("no copy in store {store}: {error}"));
@@ -294,11 +299,14 @@ fn run(args: Args) -> Result<ExitCode> {
         } else {
             String::new()
         };
-        common::write_commented_key(output, &comments, &done.keys.to_string())?;
+        common::write(output, &format!("{comments}{line}\n"))?;
         note_headers(&names, &stores, &done);
         Ok(())
-    })?;
-    Ok(ExitCode::SUCCESS)
+    });
+    match (written, key) {
+        (Err(e), Some(key)) => Err(common::not_taken(&e, &key)),
+        (written, _) => written.map(|()| ExitCode::SUCCESS),
+    }
 }
 
 /// What a file of keys says of a key: the stores as they were named, and what -v prints.

@@ -29,7 +29,7 @@ done
 # The reader is gone before there is a key.
 { sleep 1; sx-put <frames 2>said || echo $? >status; } | true
 [ "$(cat status)" -eq 1 ] || fail "sx-put | true: status $(cat status)"
-grep -q 'closed pipe, expected a reader for this key: file://' said || fail "$(cat said)"
+grep -q 'closed pipe, expected to write this key: file://' said || fail "$(cat said)"
 sed -n 's/.*this key: \(file:.*\)/\1/p' said >said.key
 sx-get said.key | cmp - frames
 { sleep 1; sx-put --keys <frames 2>said || echo $? >status; } | true
@@ -38,7 +38,7 @@ sx-get said.key | cmp - frames
 rm status
 { sleep 1; sx-get --repair key 2>said || echo $? >status; } | true
 [ "$(cat status)" -eq 1 ] || fail "sx-get --repair | true: status $(cat status)"
-sed -n 's/.*expected a reader for this key: \(file:.*\)/\1/p' said | cmp - key
+sed -n 's/.*closed pipe, expected to write this key: \(file:.*\)/\1/p' said | cmp - key
 
 # Who starts us may ignore SIGPIPE.
 (
