@@ -133,21 +133,52 @@ pub fn run(args: &super::Args, config: &Config) -> Result<ExitCode> {
         return Err(Kind::Usage(what.into()).into());
     }
     common::to(args.output.as_deref(), common::stdout, |output| {
-        forget(&forgotten, options.dry_run, output)?;
+        let mut lines = Lines::to(output);
+        forget(&forgotten, options.dry_run, &mut lines)?;
         let Some(store) = store else {
-            let mut worst = prune_all(&places, &sets.kept, &config, &options, output)?;
+            let mut worst = prune_all(&places, &sets.kept, &config, &options, &mut lines);
             for host in hosts {
-                worst = worst.max(host.prune(&config, &options, output)?);
+                worst = worst.max(host.prune(&config, &options, &mut lines));
             }
-            return Ok(ExitCode::from(worst));
+            return lines.end().map(|()| ExitCode::from(worst));
         };
         let pruned = match &args.deletions {
             Some(file) => prune_deletions(file, &store, &sets.kept, &options)?,
             None => prune(&store, &sets.kept, &options)?,
         };
-        common::write(output, &report(&pruned, options.dry_run))?;
-        Ok(ExitCode::SUCCESS)
+        lines.write(&report(&pruned, options.dry_run));
+        lines.end().map(|()| ExitCode::SUCCESS)
     })
+}
+
+/// The lines on stdout. That nobody reads them, or that there is no room for them, doesn't stop the work.
+struct Lines<'a> {
+    output: &'a mut dyn Write,
+    written: Result<()>,
+}
+
+impl<'a> Lines<'a> {
+    fn to(output: &'a mut dyn Write) -> Self {
+        Lines {
+            output,
+            written: Ok(()),
+        }
+    }
+
+    /// Writes text, unless writing has failed before.
+    fn write(&mut self, text: &str) {
+        if self.written.is_ok() {
+            self.written = common::write(self.output, text);
+        }
+    }
+
+    /// Gives the first error of writing. That the reader closed the pipe isn't one.
+    fn end(self) -> Result<()> {
+        match self.written {
+            Err(e) if e.kind() == &Kind::ClosedPipe => Ok(()),
+            written => written,
+        }
+    }
 }
 
 /// The only store to prune, if there is one: that of --to, or an image host.
@@ -244,7 +275,7 @@ fn backups(folder: &Path) -> Result<Vec<Moment>> {
 
 /// Removes the keys of backups: before the first of their pictures, so that every backup with a key
 /// can be restored.
-fn forget(backups: &[Backup], dry_run: bool, output: &mut dyn Write) -> Result<()> {
+fn forget(backups: &[Backup], dry_run: bool, lines: &mut Lines) -> Result<()> {
     let would = if dry_run { "would be " } else { "" };
     for Backup {
         folder,
@@ -253,7 +284,7 @@ fn forget(backups: &[Backup], dry_run: bool, output: &mut dyn Write) -> Result<(
     } in backups
     {
         let folder = shown(folder);
-        common::write(output, &format!("{folder} {made}: {would}forgotten\n"))?;
+        lines.write(&format!("{folder} {made}: {would}forgotten\n"));
         if dry_run {
             continue;
         }
@@ -319,22 +350,26 @@ fn hosts(folders: &[PathBuf], forgotten: &[Backup]) -> Result<Vec<Host>> {
 }
 
 impl Host {
-    fn prune(&self, config: &Config, options: &Options, output: &mut dyn Write) -> Result<u8> {
+    /// Gives the exit status.
+    fn prune(&self, config: &Config, options: &Options, lines: &mut Lines) -> u8 {
         let deletions = &self.deletions;
         let Some(name) = &self.name else {
             let (folder, file) = (self.folder.display(), deletions.display());
             common::note(&format!(
                 "no backup of {folder} is left on its image host: {file} has the URLs that delete its pictures"
             ));
-            return Ok(0);
+            return 0;
         };
         let shown = shown(&name.display().to_string());
-        common::write(output, &format!("{shown}:\n"))?;
+        lines.write(&format!("{shown}:\n"));
         let pruned = store::open(name, config)
             .and_then(|store| prune_deletions(deletions, &store, &self.kept, options));
         match pruned {
-            Ok(pruned) => common::write(output, &report(&pruned, options.dry_run)).map(|()| 0),
-            Err(e) => Ok(common::complain(&e)),
+            Ok(pruned) => {
+                lines.write(&report(&pruned, options.dry_run));
+                0
+            }
+            Err(e) => common::complain(&e),
         }
     }
 }
@@ -345,8 +380,8 @@ fn prune_all(
     kept: &[Keys],
     config: &Config,
     options: &Options,
-    output: &mut dyn Write,
-) -> Result<u8> {
+    lines: &mut Lines,
+) -> u8 {
     let mut worst = 0;
     for place in places {
         let name = shown(&place.name.display().to_string());
@@ -360,18 +395,18 @@ fn prune_all(
         match pruned {
             Ok(Some(pruned)) => {
                 let report = report(&pruned, options.dry_run);
-                common::write(output, &format!("{name}:\n{report}"))?;
+                lines.write(&format!("{name}:\n{report}"));
             }
             Ok(None) => common::note(&format!(
                 "no backup is left in {name}: you can remove it as a whole"
             )),
             Err(e) => {
-                common::write(output, &format!("{name}:\n"))?;
+                lines.write(&format!("{name}:\n"));
                 worst = worst.max(common::complain(&e));
             }
         }
     }
-    Ok(worst)
+    worst
 }
 
 /// What has become of the pictures, or would have.

@@ -40,6 +40,18 @@ rm status
 [ "$(cat status)" -eq 1 ] || fail "sx-get --repair | true: status $(cat status)"
 sed -n 's/.*closed pipe, expected to write this key: \(file:.*\)/\1/p' said | cmp - key
 
+# A prune does its work for whoever sees it.
+mkdir nights
+for day in 1 2 3; do cp key "nights/2026-11-0${day}T00:00:00Z.key"; done
+sx-encode -- true | sx-put -o nights/2026-11-04T00:00:00Z.key
+{ sleep 1; watched sx-put --prune --forget nights --keep-last 1; } | true
+ended_quietly 'sx-put --prune | true'
+[ "$(ls nights)" = 2026-11-04T00:00:00Z.key ] || fail "not forgotten: $(ls nights)"
+[ -n "$(find data -path '*fossils*' -name '*.png')" ] || fail 'no fossil'
+{ sleep 1; watched sx-put --prune key nights; } | true
+ended_quietly 'sx-put --prune | true'
+[ -z "$(find data -path '*fossils*' -name '*.png')" ] || fail 'not moved back'
+
 # Who starts us may ignore SIGPIPE.
 (
     trap '' PIPE

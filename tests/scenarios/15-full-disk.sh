@@ -25,6 +25,12 @@ refuses 1 'cannot write: No space left on device, expected to write this key' sx
 said_key
 refuses 1 'cannot write: No space left on device, expected to write this key' sx-put --comment -o /dev/full <frames
 said_key
+# A prune does its work nevertheless.
+cp key 2026-11-01T00:00:00Z.key
+cp key 2026-11-02T00:00:00Z.key
+refuses 1 'cannot write: No space left' sx-put --prune --forget . --keep-last 1 >/dev/full
+[ ! -e 2026-11-01T00:00:00Z.key ] || fail 'not forgotten'
+rm 2026-11-02T00:00:00Z.key
 # The folder of the key goes while its frames come.
 mkfifo pipe
 mkdir gone
