@@ -90,6 +90,15 @@ pub fn complain_with(error: &Error, hint: Option<&str>) -> u8 {
     }
 }
 
+/// The exit status if all data can be restored, but some redundancy is lost.
+pub const DEGRADED: u8 = 3;
+
+/// The worse of two exit statuses: 1 is the worst, then 2, then 3.
+pub fn worse(a: u8, b: u8) -> u8 {
+    let severity = |status: &u8| [0, DEGRADED, 2, 1].iter().position(|s| s == status);
+    std::cmp::max_by_key(a, b, severity)
+}
+
 /// Whether the system lets this process, or all of them, open no more files.
 fn is_out_of_files(error: &Error) -> bool {
     use rustix::io::Errno;

@@ -138,7 +138,7 @@ pub fn run(args: &super::Args, config: &Config) -> Result<ExitCode> {
         let Some(store) = store else {
             let mut worst = prune_all(&places, &sets.kept, &config, &options, &mut lines);
             for host in hosts {
-                worst = worst.max(host.prune(&config, &options, &mut lines));
+                worst = common::worse(worst, host.prune(&config, &options, &mut lines));
             }
             return lines.end().map(|()| ExitCode::from(worst));
         };
@@ -402,7 +402,7 @@ fn prune_all(
             )),
             Err(e) => {
                 lines.write(&format!("{name}:\n"));
-                worst = worst.max(common::complain(&e));
+                worst = common::worse(worst, common::complain(&e));
             }
         }
     }

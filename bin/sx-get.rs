@@ -149,9 +149,6 @@ fn main() -> ExitCode {
     common::main(std::env::args_os(), &HELP, run)
 }
 
-/// The exit status if all data can be restored, but some redundancy is lost.
-const DEGRADED: u8 = 3;
-
 /// Checks that options come with the one that they are for.
 fn check_options(args: &Args) -> Result<()> {
     common::needs(&[
@@ -255,13 +252,12 @@ fn each<T>(keys: &[T], mut work: impl FnMut(&T) -> Result<Health>) -> Result<Exi
     for key in keys {
         let status = match work(key) {
             Ok(Health::Whole) => 0,
-            Ok(Health::Degraded) => DEGRADED,
+            Ok(Health::Degraded) => common::DEGRADED,
             Ok(Health::Lost) => 1,
             Err(e) if e.kind() == &Kind::ClosedPipe => return Err(e),
             Err(e) => common::complain(&e),
         };
-        let severity = |status| [0, DEGRADED, 2, 1].iter().position(|s| *s == status);
-        worst = std::cmp::max_by_key(worst, status, |status| severity(*status));
+        worst = common::worse(worst, status);
     }
     Ok(ExitCode::from(worst))
 }

@@ -167,6 +167,16 @@ rm "$(find safe -name '*.png' -size +2000k | head -n 1)"
 ! storagex check safe >said 2>&1 || fail "$(cat said)"
 grep -q '^result: all data can be restored' said || fail "$(cat said)"
 grep -qx 'storagex: hint: storagex repair stores it again' said || fail "$(cat said)"
+# Of several statuses the worst counts: something is lost, a name can't be checked, redundancy is lost.
+storagex backup unchecked echo text
+echo 'store = nope://x' >config/storagex/unchecked.conf
+for names in '2 unchecked safe' '2 safe unchecked' '1 unchecked numbers safe' '1 numbers safe unchecked'; do
+    status=0
+    # shellcheck disable=SC2086 # names
+    storagex check ${names#* } >said 2>&1 || status=$?
+    [ "$status" -eq "${names%% *}" ] || fail "$names: status $status: $(cat said)"
+done
+rm -r state/storagex/unchecked config/storagex/unchecked.conf
 storagex repair safe >said 2>&1
 grep -q '^sx-get: note: .*Z.key: 1 picture stored again$' said || fail "$(cat said)"
 storagex check safe >said 2>&1
