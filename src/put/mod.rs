@@ -162,8 +162,8 @@ pub fn put(
     })
 }
 
-/// Stores the frames from `input`, and calls `each` with the key of every frame in every store, in
-/// order, a group's parity frames after its data frames. Makes no index.
+/// Stores the frames from `input`, and calls `each` with the key of every frame in every store that gets
+/// it, in order, a group's parity frames after its data frames. Makes no index.
 ///
 /// # Errors
 ///
@@ -177,13 +177,13 @@ pub fn put_keys(
     let (stores, watches) = watched(stores, options)?;
     let stores = Arc::new(Stores::new(&stores, options)?);
     put_frames(input, &stores, options, |batch| {
-        let frames = batch.frames.iter().flatten().flatten();
-        for stored in frames {
-            each(&stored.link.key(), Role::Data)?;
-        }
-        let protected = batch.protection.iter().flatten().flatten();
-        for link in protected.flat_map(|protection| &protection.parity) {
-            each(&link.key(), Role::Parity)?;
+        for (position, (role, links)) in batch.links().into_iter().enumerate() {
+            let turn = stores.turn(position);
+            for (at, link) in links {
+                if turn.is_none_or(|turn| turn == at) {
+                    each(&link.key(), role)?;
+                }
+            }
         }
         Ok(())
     })?;
