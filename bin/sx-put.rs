@@ -19,7 +19,7 @@ use storagex::wire::Carrier;
 use storagex::wire::carrier::sturdy::Corrections;
 use storagex::wire::frame::Size;
 use storagex::wire::parity::Parity;
-use storagex::{Keys, Kind, Progress, Result, Source, put, store};
+use storagex::{Error, Keys, Kind, Progress, Result, Source, put, store};
 
 /// Store frames and print the key that restores them.
 #[derive(Parser)]
@@ -279,21 +279,19 @@ fn run(args: Args) -> Result<ExitCode> {
     let input = common::stdin_pictures()?;
     live::start(verb(&names, &args.resume), &progress);
     if args.keys {
-        common::to(args.output.as_deref(), common::stdout, |output| {
+        let missing = common::to(args.output.as_deref(), common::stdout, |output| {
             put::put_keys(input, &stores, &options, |key, role| {
                 common::write_key(output, &format!("{key}\t{role}"))
             })
         })?;
+        note_missing(&names, &missing);
         return Ok(ExitCode::SUCCESS);
     }
     let mut key = None;
     let written = common::to(args.output.as_deref(), common::stdout, |output| {
         let done = put(input, &stores, &options)?;
         let line = key.insert(done.keys.to_string());
-        for (at, error) in &done.missing {
-            let store = names[*at].display();
-            common::note(&format!("no copy in store {store}: {error}"));
-        }
+        note_missing(&names, &done.missing);
         let comments = if args.comment {
             comments(&names)
         } else {
@@ -317,6 +315,14 @@ fn comments(names: &[OsString]) -> String {
     let lines = stores.chain([live::summary()]);
     let lines = lines.map(|line| format!("# {}\n", plain(&line)));
     lines.collect()
+}
+
+/// Says which stores have failed.
+fn note_missing(names: &[OsString], missing: &[(usize, Error)]) {
+    for (at, error) in missing {
+        let store = names[*at].display();
+        common::note(&format!("no copy in store {store}: {error}"));
+    }
 }
 
 /// Says which image hosts can't be read with the key alone.

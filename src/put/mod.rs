@@ -163,17 +163,18 @@ pub fn put(
 }
 
 /// Stores the frames from `input`, and calls `each` with the key of every frame in every store that gets
-/// it, in order, a group's parity frames after its data frames. Makes no index.
+/// it, in order, a group's parity frames after its data frames. Makes no index. Returns the stores that failed,
+/// by number, and their errors.
 ///
 /// # Errors
 ///
-/// As [`put`], and those of `each`.
+/// As [`put`], and those of `each`; [`Kind::Gone`] if a store was pruned meanwhile.
 pub fn put_keys(
     input: impl Read + Send + 'static,
     stores: &[Arc<dyn Store>],
     options: &Options,
     mut each: impl FnMut(&Key, Role) -> Result<()>,
-) -> Result<()> {
+) -> Result<Vec<(usize, Error)>> {
     let (stores, watches) = watched(stores, options)?;
     let stores = Arc::new(Stores::new(&stores, options)?);
     put_frames(input, &stores, options, |batch| {
@@ -191,7 +192,7 @@ pub fn put_keys(
         let ended = stores.store(at).sync().and_then(|()| watches[at].end());
         stores.take(at, ended)?;
     }
-    Ok(())
+    Ok(stores.take_missing())
 }
 
 /// Stores, and for each what is to be looked at before the end.

@@ -49,6 +49,9 @@ sx-put --to ./c --to ./full/x --min-copies 1 -o new.key <frames 2>said
 grep -q '^sx-put: note: no copy in store ./full/x: ' said || fail "said: $(cat said)"
 [ "$(wc -w <new.key)" -eq 1 ] || fail 'expected one key'
 sx-get new.key | cmp - frames
+sx-put --keys --to ./c --to ./full/x --min-copies 1 <frames >frame.keys 2>said
+grep -q '^sx-put: note: no copy in store ./full/x: ' said || fail "said: $(cat said)"
+[ "$(grep -c "^file://$PWD/c/" frame.keys)" -eq "$(wc -l <frame.keys)" ] || fail "$(cat frame.keys)"
 refuses 2 'expected 1 to 2' sx-put --to ./c --to ./d --min-copies 3 <frames
 
 # A store that is named twice would keep one copy, and say two.
