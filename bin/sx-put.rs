@@ -327,11 +327,9 @@ fn note_missing(names: &[OsString], missing: &[(usize, Error)]) {
 
 /// Says which image hosts can't be read with the key alone.
 fn note_headers(names: &[OsString], stores: &[Arc<dyn Store>], done: &Done) {
-    let took = |at: &usize| done.missing.iter().all(|(missing, _)| missing != at);
-    let took = (0..stores.len()).filter(took);
-    for (at, key) in took.zip(done.keys.all()) {
-        if stores[at].needs_headers(key) {
-            let file = names[at].display();
+    for (at, keys) in &done.by_store {
+        if stores[*at].needs_headers(keys.first()) {
+            let file = names[*at].display();
             common::note(&format!(
                 "this host needs headers to read: fetch with sx-get --from {file}"
             ));

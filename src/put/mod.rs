@@ -98,8 +98,11 @@ impl Options {
 /// The result of putting.
 #[derive(Debug)]
 pub struct Done {
-    /// The line of keys that restores the stream, one key for each store.
+    /// The line of keys that restores the stream: of each store one key, or, of an image host, one for each
+    /// copy of the root.
     pub keys: Keys,
+    /// The keys of this line by the number of their store.
+    pub by_store: Vec<(usize, Keys)>,
     /// The root index in the first of these stores.
     pub root: Index,
     /// The stores that failed, by number, and their errors.
@@ -403,7 +406,7 @@ impl Shelf {
 /// Ends the index in each store; gives the keys.
 fn finish(shelves: Vec<Shelf>, stores: &Stores, options: &Options) -> Result<Done> {
     let left = stores.left();
-    let (mut keys, mut first) = (Vec::new(), None);
+    let (mut by_store, mut first) = (Vec::new(), None);
     for shelf in shelves {
         let at = shelf.at;
         if !left.contains(&at) {
@@ -416,12 +419,15 @@ fn finish(shelves: Vec<Shelf>, stores: &Stores, options: &Options) -> Result<Don
         let shown = if is_named_by_digest { 1 } else { usize::MAX };
         let Link { digest, places } = link;
         let places = places.into_iter().take(shown);
-        keys.extend(places.map(|location| Key { location, digest }));
+        let keys = places.map(|location| Key { location, digest }).collect();
+        let keys = Keys::new(keys).expect("internal error: a root without a place");
+        by_store.push((at, keys));
         first.get_or_insert(root);
     }
-    let keys = Keys::new(keys).expect("internal error: no store is left");
+    let keys = by_store.iter().flat_map(|(_, keys)| keys.all().to_vec());
     Ok(Done {
-        keys,
+        keys: Keys::new(keys.collect()).expect("internal error: no store is left"),
+        by_store,
         root: first.expect("internal error: no store is left"),
         missing: Vec::new(),
     })
