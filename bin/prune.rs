@@ -1,5 +1,6 @@
 //! What sx-put --prune keeps, forgets and prunes.
 
+use super::common::live::{self, Verb};
 use super::{common, keys, keys_of};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -132,48 +133,89 @@ pub fn run(args: &super::Args, config: &Config) -> Result<ExitCode> {
         let what = "no key of a store that can be pruned, expected --deletions for an image host";
         return Err(Kind::Usage(what.into()).into());
     }
+    live::start(verb(options.dry_run), &config.progress);
     common::to(args.output.as_deref(), common::stdout, |output| {
-        let mut lines = Lines::to(output);
+        let mut lines = Lines::to(output, options.dry_run);
         forget(&forgotten, options.dry_run, &mut lines)?;
-        let Some(store) = store else {
+        let Some((name, store)) = store else {
             let mut worst = prune_all(&places, &sets.kept, &config, &options, &mut lines);
             for host in hosts {
                 worst = common::worse(worst, host.prune(&config, &options, &mut lines));
             }
             return lines.end().map(|()| ExitCode::from(worst));
         };
+        live::doing(format!("pruning {}", name.display()));
         let pruned = match &args.deletions {
             Some(file) => prune_deletions(file, &store, &sets.kept, &options)?,
             None => prune(&store, &sets.kept, &options)?,
         };
-        lines.write(&report(&pruned, options.dry_run));
+        lines.report(None, &pruned);
         lines.end().map(|()| ExitCode::SUCCESS)
     })
+}
+
+fn verb(dry_run: bool) -> Verb {
+    Verb {
+        done: "pruned",
+        kept: match dry_run {
+            true => "nothing was changed".into(),
+            false => "what was moved or removed stays so; run it again for the rest".into(),
+        },
+        shows: true,
+    }
 }
 
 /// The lines on stdout. That nobody reads them, or that there is no room for them, doesn't stop the work.
 struct Lines<'a> {
     output: &'a mut dyn Write,
+    dry_run: bool,
     written: Result<()>,
+    /// What has become of all stores together.
+    stores: u64,
+    kept: u64,
+    fossils: u64,
+    removed: u64,
 }
 
 impl<'a> Lines<'a> {
-    fn to(output: &'a mut dyn Write) -> Self {
+    fn to(output: &'a mut dyn Write, dry_run: bool) -> Self {
         Lines {
             output,
+            dry_run,
             written: Ok(()),
+            stores: 0,
+            kept: 0,
+            fossils: 0,
+            removed: 0,
         }
+    }
+
+    /// Writes what has become of the pictures of a store, below its name if that is to be told.
+    fn report(&mut self, name: Option<&str>, pruned: &Pruned) {
+        let name = name.map(|name| format!("{name}:\n"));
+        let text = report(pruned, self.dry_run);
+        self.write(&format!("{}{text}", name.unwrap_or_default()));
+        self.stores += 1;
+        self.kept += pruned.kept.pictures;
+        self.fossils += pruned.fossils.pictures;
+        self.removed += pruned.removed.pictures;
     }
 
     /// Writes text, unless writing has failed before.
     fn write(&mut self, text: &str) {
         if self.written.is_ok() {
-            self.written = common::write(self.output, text);
+            self.written = live::aside(|| common::write(self.output, text));
         }
     }
 
     /// Gives the first error of writing. That the reader closed the pipe isn't one.
     fn end(self) -> Result<()> {
+        let (stores, kept) = (counted(self.stores, "store"), counted(self.kept, "picture"));
+        let (fossils, dry) = (self.fossils, if self.dry_run { " (dry run)" } else { "" });
+        live::done(&format!(
+            "pruned {stores}{dry}: {kept} kept, {fossils} fossils, {} removed",
+            self.removed
+        ));
         match self.written {
             Err(e) if e.kind() == &Kind::ClosedPipe => Ok(()),
             written => written,
@@ -181,15 +223,16 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// The only store to prune, if there is one: that of --to, or an image host.
-fn one_store(args: &super::Args, config: &Config) -> Result<Option<Arc<dyn Store>>> {
+/// The only store to prune and its name, if there is one: that of --to, or an image host.
+fn one_store(args: &super::Args, config: &Config) -> Result<Option<(OsString, Arc<dyn Store>)>> {
     let name = match (&args.to[..], &args.deletions) {
         ([], None) => return Ok(None),
         ([], Some(_)) => common::default_store()?,
         ([name], _) => name.clone(),
         _ => return Err(Kind::Usage("--prune of several stores, expected one".into()).into()),
     };
-    store::open(&name, config).map(Some)
+    let store = store::open(&name, config)?;
+    Ok(Some((name, store)))
 }
 
 /// Lines of keys.
@@ -361,15 +404,18 @@ impl Host {
             return 0;
         };
         let shown = shown(&name.display().to_string());
-        lines.write(&format!("{shown}:\n"));
+        live::doing(format!("pruning {shown}"));
         let pruned = store::open(name, config)
             .and_then(|store| prune_deletions(deletions, &store, &self.kept, options));
         match pruned {
             Ok(pruned) => {
-                lines.write(&report(&pruned, options.dry_run));
+                lines.report(Some(&shown), &pruned);
                 0
             }
-            Err(e) => common::complain(&e),
+            Err(e) => {
+                lines.write(&format!("{shown}:\n"));
+                common::complain(&e)
+            }
         }
     }
 }
@@ -385,6 +431,7 @@ fn prune_all(
     let mut worst = 0;
     for place in places {
         let name = shown(&place.name.display().to_string());
+        live::doing(format!("pruning {name}"));
         let pruned = store::open(&place.name, config).and_then(|store| {
             let kept = place.kept(&store, kept, options)?;
             match kept.is_empty() {
@@ -393,10 +440,7 @@ fn prune_all(
             }
         });
         match pruned {
-            Ok(Some(pruned)) => {
-                let report = report(&pruned, options.dry_run);
-                lines.write(&format!("{name}:\n{report}"));
-            }
+            Ok(Some(pruned)) => lines.report(Some(&name), &pruned),
             Ok(None) => common::note(&format!(
                 "no backup is left in {name}: you can remove it as a whole"
             )),

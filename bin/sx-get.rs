@@ -207,6 +207,7 @@ fn run(args: Args) -> Result<ExitCode> {
         let [key] = &keys[..] else {
             return Err(Kind::Usage("--filename of several keys, expected one".into()).into());
         };
+        live::start(verb(&args), &progress);
         let info = get::info(key, &options)?;
         common::write(&mut output, &format!("{}\n", info.file_name()?))?;
         return Ok(ExitCode::SUCCESS);
@@ -272,6 +273,11 @@ fn verb(args: &Args) -> Verb {
         (
             "repaired",
             "what was stored again stays; run it again for the rest",
+        )
+    } else if args.list || args.info || args.filename {
+        (
+            "fetched",
+            "only indexes have been read, and the output is incomplete",
         )
     } else {
         (

@@ -7,7 +7,7 @@ mod prune;
 use clap::Parser;
 use common::help::Help;
 use common::live::{self, Verb};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use storagex::wire::Carrier;
 use storagex::wire::carrier::sturdy::Corrections;
 use storagex::wire::frame::Size;
 use storagex::wire::parity::Parity;
-use storagex::{Error, Keys, Kind, Progress, Result, Source, put, store};
+use storagex::{Error, Keys, Kind, Progress, Result, Source, counted, put, store};
 
 /// Store frames and print the key that restores them.
 #[derive(Parser)]
@@ -267,7 +267,7 @@ fn run(args: Args) -> Result<ExitCode> {
         let [name] = &names[..] else {
             return Err(Kind::Usage("--probe of several stores, expected one".into()).into());
         };
-        let report = probe(name, &config, size, options.limit)?;
+        let report = probed(name, &config, size, options.limit)?;
         let show = if args.json { json } else { text };
         common::to(args.output.as_deref(), common::stdout, |output| {
             common::write(output, &show(&report))
@@ -305,6 +305,22 @@ fn run(args: Args) -> Result<ExitCode> {
         (Err(e), Some(key)) => Err(common::not_taken(&e, &key)),
         (written, _) => written.map(|()| ExitCode::SUCCESS),
     }
+}
+
+/// What a store does to pictures.
+fn probed(name: &OsStr, config: &Config, size: Size, limit: usize) -> Result<Report> {
+    let verb = Verb {
+        done: "probed",
+        kept: "the pictures that were sent stay in the store".into(),
+        shows: true,
+    };
+    live::start(verb, &config.progress);
+    let store = plain(&name.display().to_string());
+    live::doing(format!("probing {store}"));
+    let report = probe(name, config, size, limit)?;
+    let pictures = counted(report.pictures.len() as u64, "picture");
+    live::done(&format!("probed {store} with {pictures}"));
+    Ok(report)
 }
 
 /// What a file of keys says of a key: the stores as they were named, and what -v prints.
