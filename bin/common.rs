@@ -90,6 +90,15 @@ pub fn complain_with(error: &Error, hint: Option<&str>) -> u8 {
     }
 }
 
+/// The exit status if all data can be restored, but some redundancy is lost.
+pub const DEGRADED: u8 = 3;
+
+/// The worse of two exit statuses: 1 is the worst, then 2, then 3.
+pub fn worse(a: u8, b: u8) -> u8 {
+    let severity = |status: &u8| [0, DEGRADED, 2, 1].iter().position(|s| s == status);
+    std::cmp::max_by_key(a, b, severity)
+}
+
 /// Whether the system lets this process, or all of them, open no more files.
 fn is_out_of_files(error: &Error) -> bool {
     use rustix::io::Errno;
@@ -241,7 +250,7 @@ fn hint(kind: &Kind) -> Option<String> {
             frames: u64::MAX, ..
         } => "sx-decode --salvage --sort restores positioned frames without an index".into(),
         Kind::Lost { .. } | Kind::TooFew { .. } => of_loss(kind)?.into(),
-        Kind::KeyNotTaken(_) => "everything is stored: keep the key, or run the pipe again".into(),
+        Kind::KeyNotTaken { .. } => of_a_key_not_taken().into(),
         Kind::Conflict(_) => "sort the files of one stream at a time".into(),
         Kind::Sealed
         | Kind::NotSealed
@@ -290,6 +299,23 @@ fn hint(kind: &Kind) -> Option<String> {
         Kind::Command(_) => "the stream has no last frame, so sx-put makes no key".into(),
         _ => return None,
     })
+}
+
+/// How to get a key that couldn't be written.
+fn of_a_key_not_taken() -> &'static str {
+    if PROGRAM == "sx-get" {
+        return "save this key: it has the pictures that were stored again";
+    }
+    match env::args_os().any(|argument| argument == "--keys") {
+        true => {
+            "run the pipe again: it prints all keys, and sends nothing again, except to an image \
+             host without --resume"
+        }
+        false => {
+            "everything is stored: save this key, or run the pipe again, which sends nothing again, \
+             except to an image host without --resume"
+        }
+    }
 }
 
 /// The hint where frames are lost, but not the index.
@@ -595,21 +621,15 @@ pub fn write(output: &mut (impl Write + ?Sized), text: &str) -> Result<()> {
     output.write_all(text.as_bytes()).map_err(Error::output)
 }
 
-/// Writes the line of a key; it is an error if nobody takes it.
+/// Writes the line of a key; a closed pipe is an error, too.
 pub fn write_key(output: &mut (impl Write + ?Sized), line: &str) -> Result<()> {
-    write_commented_key(output, "", line)
+    write(output, &format!("{line}\n")).map_err(|e| not_taken(&e, line))
 }
 
-/// Writes the line of a key, with whole lines of comments before it.
-pub fn write_commented_key(
-    output: &mut (impl Write + ?Sized),
-    comments: &str,
-    line: &str,
-) -> Result<()> {
-    write(output, &format!("{comments}{line}\n")).map_err(|e| match e.kind() {
-        Kind::ClosedPipe => Kind::KeyNotTaken(line.to_owned()).into(),
-        _ => e,
-    })
+/// The error of writing a key: its message has the key, which would be lost otherwise.
+pub fn not_taken(error: &Error, line: &str) -> Error {
+    let (key, why) = (line.to_owned(), error.to_string());
+    Kind::KeyNotTaken { key, why }.into()
 }
 
 /// A GNU ddrescue map of `size` bytes, of which those in `gaps` are missing.

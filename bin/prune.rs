@@ -1,5 +1,6 @@
 //! What sx-put --prune keeps, forgets and prunes.
 
+use super::common::live::{self, Verb};
 use super::{common, keys, keys_of};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -132,33 +133,106 @@ pub fn run(args: &super::Args, config: &Config) -> Result<ExitCode> {
         let what = "no key of a store that can be pruned, expected --deletions for an image host";
         return Err(Kind::Usage(what.into()).into());
     }
+    live::start(verb(options.dry_run), &config.progress);
     common::to(args.output.as_deref(), common::stdout, |output| {
-        forget(&forgotten, options.dry_run, output)?;
-        let Some(store) = store else {
-            let mut worst = prune_all(&places, &sets.kept, &config, &options, output)?;
+        let mut lines = Lines::to(output, options.dry_run);
+        forget(&forgotten, options.dry_run, &mut lines)?;
+        let Some((name, store)) = store else {
+            let mut worst = prune_all(&places, &sets.kept, &config, &options, &mut lines);
             for host in hosts {
-                worst = worst.max(host.prune(&config, &options, output)?);
+                worst = common::worse(worst, host.prune(&config, &options, &mut lines));
             }
-            return Ok(ExitCode::from(worst));
+            return lines.end().map(|()| ExitCode::from(worst));
         };
+        live::doing(format!("pruning {}", name.display()));
         let pruned = match &args.deletions {
             Some(file) => prune_deletions(file, &store, &sets.kept, &options)?,
             None => prune(&store, &sets.kept, &options)?,
         };
-        common::write(output, &report(&pruned, options.dry_run))?;
-        Ok(ExitCode::SUCCESS)
+        lines.report(None, &pruned);
+        lines.end().map(|()| ExitCode::SUCCESS)
     })
 }
 
-/// The only store to prune, if there is one: that of --to, or an image host.
-fn one_store(args: &super::Args, config: &Config) -> Result<Option<Arc<dyn Store>>> {
+fn verb(dry_run: bool) -> Verb {
+    Verb {
+        done: "pruned",
+        kept: match dry_run {
+            true => "nothing was changed".into(),
+            false => "what was moved or removed stays so; run it again for the rest".into(),
+        },
+        shows: true,
+    }
+}
+
+/// The lines on stdout. That nobody reads them, or that there is no room for them, doesn't stop the work.
+struct Lines<'a> {
+    output: &'a mut dyn Write,
+    dry_run: bool,
+    written: Result<()>,
+    /// What has become of all stores together.
+    stores: u64,
+    kept: u64,
+    fossils: u64,
+    removed: u64,
+}
+
+impl<'a> Lines<'a> {
+    fn to(output: &'a mut dyn Write, dry_run: bool) -> Self {
+        Lines {
+            output,
+            dry_run,
+            written: Ok(()),
+            stores: 0,
+            kept: 0,
+            fossils: 0,
+            removed: 0,
+        }
+    }
+
+    /// Writes what has become of the pictures of a store, below its name if that is to be told.
+    fn report(&mut self, name: Option<&str>, pruned: &Pruned) {
+        let name = name.map(|name| format!("{name}:\n"));
+        let text = report(pruned, self.dry_run);
+        self.write(&format!("{}{text}", name.unwrap_or_default()));
+        self.stores += 1;
+        self.kept += pruned.kept.pictures;
+        self.fossils += pruned.fossils.pictures;
+        self.removed += pruned.removed.pictures;
+    }
+
+    /// Writes text, unless writing has failed before.
+    fn write(&mut self, text: &str) {
+        if self.written.is_ok() {
+            self.written = live::aside(|| common::write(self.output, text));
+        }
+    }
+
+    /// Gives the first error of writing. That the reader closed the pipe isn't one.
+    fn end(self) -> Result<()> {
+        let (stores, kept) = (counted(self.stores, "store"), counted(self.kept, "picture"));
+        let (fossils, dry) = (self.fossils, if self.dry_run { " (dry run)" } else { "" });
+        live::done(&format!(
+            "pruned {stores}{dry}: {kept} kept, {fossils} fossils, {} removed",
+            self.removed
+        ));
+        match self.written {
+            Err(e) if e.kind() == &Kind::ClosedPipe => Ok(()),
+            written => written,
+        }
+    }
+}
+
+/// The only store to prune and its name, if there is one: that of --to, or an image host.
+fn one_store(args: &super::Args, config: &Config) -> Result<Option<(OsString, Arc<dyn Store>)>> {
     let name = match (&args.to[..], &args.deletions) {
         ([], None) => return Ok(None),
         ([], Some(_)) => common::default_store()?,
         ([name], _) => name.clone(),
         _ => return Err(Kind::Usage("--prune of several stores, expected one".into()).into()),
     };
-    store::open(&name, config).map(Some)
+    let store = store::open(&name, config)?;
+    Ok(Some((name, store)))
 }
 
 /// Lines of keys.
@@ -244,7 +318,7 @@ fn backups(folder: &Path) -> Result<Vec<Moment>> {
 
 /// Removes the keys of backups: before the first of their pictures, so that every backup with a key
 /// can be restored.
-fn forget(backups: &[Backup], dry_run: bool, output: &mut dyn Write) -> Result<()> {
+fn forget(backups: &[Backup], dry_run: bool, lines: &mut Lines) -> Result<()> {
     let would = if dry_run { "would be " } else { "" };
     for Backup {
         folder,
@@ -253,7 +327,7 @@ fn forget(backups: &[Backup], dry_run: bool, output: &mut dyn Write) -> Result<(
     } in backups
     {
         let folder = shown(folder);
-        common::write(output, &format!("{folder} {made}: {would}forgotten\n"))?;
+        lines.write(&format!("{folder} {made}: {would}forgotten\n"));
         if dry_run {
             continue;
         }
@@ -319,22 +393,29 @@ fn hosts(folders: &[PathBuf], forgotten: &[Backup]) -> Result<Vec<Host>> {
 }
 
 impl Host {
-    fn prune(&self, config: &Config, options: &Options, output: &mut dyn Write) -> Result<u8> {
+    /// Gives the exit status.
+    fn prune(&self, config: &Config, options: &Options, lines: &mut Lines) -> u8 {
         let deletions = &self.deletions;
         let Some(name) = &self.name else {
             let (folder, file) = (self.folder.display(), deletions.display());
             common::note(&format!(
                 "no backup of {folder} is left on its image host: {file} has the URLs that delete its pictures"
             ));
-            return Ok(0);
+            return 0;
         };
         let shown = shown(&name.display().to_string());
-        common::write(output, &format!("{shown}:\n"))?;
+        live::doing(format!("pruning {shown}"));
         let pruned = store::open(name, config)
             .and_then(|store| prune_deletions(deletions, &store, &self.kept, options));
         match pruned {
-            Ok(pruned) => common::write(output, &report(&pruned, options.dry_run)).map(|()| 0),
-            Err(e) => Ok(common::complain(&e)),
+            Ok(pruned) => {
+                lines.report(Some(&shown), &pruned);
+                0
+            }
+            Err(e) => {
+                lines.write(&format!("{shown}:\n"));
+                common::complain(&e)
+            }
         }
     }
 }
@@ -345,11 +426,12 @@ fn prune_all(
     kept: &[Keys],
     config: &Config,
     options: &Options,
-    output: &mut dyn Write,
-) -> Result<u8> {
+    lines: &mut Lines,
+) -> u8 {
     let mut worst = 0;
     for place in places {
         let name = shown(&place.name.display().to_string());
+        live::doing(format!("pruning {name}"));
         let pruned = store::open(&place.name, config).and_then(|store| {
             let kept = place.kept(&store, kept, options)?;
             match kept.is_empty() {
@@ -358,20 +440,17 @@ fn prune_all(
             }
         });
         match pruned {
-            Ok(Some(pruned)) => {
-                let report = report(&pruned, options.dry_run);
-                common::write(output, &format!("{name}:\n{report}"))?;
-            }
+            Ok(Some(pruned)) => lines.report(Some(&name), &pruned),
             Ok(None) => common::note(&format!(
                 "no backup is left in {name}: you can remove it as a whole"
             )),
             Err(e) => {
-                common::write(output, &format!("{name}:\n"))?;
-                worst = worst.max(common::complain(&e));
+                lines.write(&format!("{name}:\n"));
+                worst = common::worse(worst, common::complain(&e));
             }
         }
     }
-    Ok(worst)
+    worst
 }
 
 /// What has become of the pictures, or would have.

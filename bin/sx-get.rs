@@ -149,9 +149,6 @@ fn main() -> ExitCode {
     common::main(std::env::args_os(), &HELP, run)
 }
 
-/// The exit status if all data can be restored, but some redundancy is lost.
-const DEGRADED: u8 = 3;
-
 /// Checks that options come with the one that they are for.
 fn check_options(args: &Args) -> Result<()> {
     common::needs(&[
@@ -210,6 +207,7 @@ fn run(args: Args) -> Result<ExitCode> {
         let [key] = &keys[..] else {
             return Err(Kind::Usage("--filename of several keys, expected one".into()).into());
         };
+        live::start(verb(&args), &progress);
         let info = get::info(key, &options)?;
         common::write(&mut output, &format!("{}\n", info.file_name()?))?;
         return Ok(ExitCode::SUCCESS);
@@ -255,13 +253,12 @@ fn each<T>(keys: &[T], mut work: impl FnMut(&T) -> Result<Health>) -> Result<Exi
     for key in keys {
         let status = match work(key) {
             Ok(Health::Whole) => 0,
-            Ok(Health::Degraded) => DEGRADED,
+            Ok(Health::Degraded) => common::DEGRADED,
             Ok(Health::Lost) => 1,
             Err(e) if e.kind() == &Kind::ClosedPipe => return Err(e),
             Err(e) => common::complain(&e),
         };
-        let severity = |status| [0, DEGRADED, 2, 1].iter().position(|s| *s == status);
-        worst = std::cmp::max_by_key(worst, status, |status| severity(*status));
+        worst = common::worse(worst, status);
     }
     Ok(ExitCode::from(worst))
 }
@@ -276,6 +273,11 @@ fn verb(args: &Args) -> Verb {
         (
             "repaired",
             "what was stored again stays; run it again for the rest",
+        )
+    } else if args.list || args.info || args.filename {
+        (
+            "fetched",
+            "only indexes have been read, and the output is incomplete",
         )
     } else {
         (

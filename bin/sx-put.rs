@@ -7,7 +7,7 @@ mod prune;
 use clap::Parser;
 use common::help::Help;
 use common::live::{self, Verb};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use storagex::wire::Carrier;
 use storagex::wire::carrier::sturdy::Corrections;
 use storagex::wire::frame::Size;
 use storagex::wire::parity::Parity;
-use storagex::{Keys, Kind, Progress, Result, Source, put, store};
+use storagex::{Error, Keys, Kind, Progress, Result, Source, counted, put, store};
 
 /// Store frames and print the key that restores them.
 #[derive(Parser)]
@@ -267,7 +267,7 @@ fn run(args: Args) -> Result<ExitCode> {
         let [name] = &names[..] else {
             return Err(Kind::Usage("--probe of several stores, expected one".into()).into());
         };
-        let report = probe(name, &config, size, options.limit)?;
+        let report = probed(name, &config, size, options.limit)?;
         let show = if args.json { json } else { text };
         common::to(args.output.as_deref(), common::stdout, |output| {
             common::write(output, &show(&report))
@@ -278,27 +278,49 @@ fn run(args: Args) -> Result<ExitCode> {
     let stores = stores.collect::<Result<Vec<_>>>()?;
     let input = common::stdin_pictures()?;
     live::start(verb(&names, &args.resume), &progress);
-    common::to(args.output.as_deref(), common::stdout, |output| {
-        if args.keys {
-            return put::put_keys(input, &stores, &options, |key, role| {
+    if args.keys {
+        let missing = common::to(args.output.as_deref(), common::stdout, |output| {
+            put::put_keys(input, &stores, &options, |key, role| {
                 common::write_key(output, &format!("{key}\t{role}"))
-            });
-        }
+            })
+        })?;
+        note_missing(&names, &missing);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut key = None;
+    let written = common::to(args.output.as_deref(), common::stdout, |output| {
         let done = put(input, &stores, &options)?;
-        for (at, error) in &done.missing {
-            let store = names[*at].display();
-            common::note(&format!("no copy in store {store}: {error}"));
-        }
+        let line = key.insert(done.keys.to_string());
+        note_missing(&names, &done.missing);
         let comments = if args.comment {
             comments(&names)
         } else {
             String::new()
         };
-        common::write_commented_key(output, &comments, &done.keys.to_string())?;
+        common::write(output, &format!("{comments}{line}\n"))?;
         note_headers(&names, &stores, &done);
         Ok(())
-    })?;
-    Ok(ExitCode::SUCCESS)
+    });
+    match (written, key) {
+        (Err(e), Some(key)) => Err(common::not_taken(&e, &key)),
+        (written, _) => written.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// What a store does to pictures.
+fn probed(name: &OsStr, config: &Config, size: Size, limit: usize) -> Result<Report> {
+    let verb = Verb {
+        done: "probed",
+        kept: "the pictures that were sent stay in the store".into(),
+        shows: true,
+    };
+    live::start(verb, &config.progress);
+    let store = plain(&name.display().to_string());
+    live::doing(format!("probing {store}"));
+    let report = probe(name, config, size, limit)?;
+    let pictures = counted(report.pictures.len() as u64, "picture");
+    live::done(&format!("probed {store} with {pictures}"));
+    Ok(report)
 }
 
 /// What a file of keys says of a key: the stores as they were named, and what -v prints.
@@ -311,13 +333,19 @@ fn comments(names: &[OsString]) -> String {
     lines.collect()
 }
 
+/// Says which stores have failed.
+fn note_missing(names: &[OsString], missing: &[(usize, Error)]) {
+    for (at, error) in missing {
+        let store = names[*at].display();
+        common::note(&format!("no copy in store {store}: {error}"));
+    }
+}
+
 /// Says which image hosts can't be read with the key alone.
 fn note_headers(names: &[OsString], stores: &[Arc<dyn Store>], done: &Done) {
-    let took = |at: &usize| done.missing.iter().all(|(missing, _)| missing != at);
-    let took = (0..stores.len()).filter(took);
-    for (at, key) in took.zip(done.keys.all()) {
-        if stores[at].needs_headers(key) {
-            let file = names[at].display();
+    for (at, keys) in &done.by_store {
+        if stores[*at].needs_headers(keys.first()) {
+            let file = names[*at].display();
             common::note(&format!(
                 "this host needs headers to read: fetch with sx-get --from {file}"
             ));

@@ -208,8 +208,13 @@ pub enum Kind {
     Command(String),
     /// The reader closed the pipe: not an error for the user.
     ClosedPipe,
-    /// The reader closed the pipe before it took this key.
-    KeyNotTaken(String),
+    /// A key that can't be written where it should be: everything that it names is stored.
+    KeyNotTaken {
+        /// The line of the key.
+        key: String,
+        /// The error of writing it.
+        why: String,
+    },
     /// An operation that the system refused: what was tried, such as `cannot read`.
     Io(&'static str),
 }
@@ -385,7 +390,7 @@ impl Kind {
             | Kind::Lost { .. }
             | Kind::Certificate(_)
             | Kind::Digest { .. } => Blame::Store,
-            Kind::Command(_) | Kind::ClosedPipe | Kind::KeyNotTaken(_) | Kind::Io(_) => {
+            Kind::Command(_) | Kind::ClosedPipe | Kind::KeyNotTaken { .. } | Kind::Io(_) => {
                 Blame::System
             }
             _ => Blame::Input,
@@ -542,8 +547,8 @@ impl fmt::Display for Kind {
             }
             Kind::Digest { found, expected } => write!(f, "digest {found}, expected {expected}"),
             Kind::Command(how) => write!(f, "{how}, expected exit status 0"),
-            Kind::KeyNotTaken(key) => {
-                write!(f, "closed pipe, expected a reader for this key: {key}")
+            Kind::KeyNotTaken { key, why } => {
+                write!(f, "{why}, expected to write this key: {key}")
             }
             Kind::Io(action) => write!(f, "{action}"),
             Kind::Empty

@@ -311,32 +311,43 @@ fn headers_of_the_file_are_sent_to_read_back_too() {
     }
 }
 
-/// What sx-put says of a host that has such manners.
-fn said_of(manners: Manners) -> String {
+/// What sx-put says of hosts that have such manners, each with a file of its number.
+fn said_of(manners: &[Manners], options: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let host = Host::new(manners);
-    let file = uploader(folder.path(), &host, JSON, "");
     let frames_file = folder.path().join("frames");
     fs::write(&frames_file, frames().1).unwrap();
-    let done = Command::new(env!("CARGO_BIN_EXE_sx-put"))
-        .args(["--set", "Token=token", "--to"])
-        .arg(&file)
-        .stdin(fs::File::open(&frames_file).unwrap())
-        .output()
-        .unwrap();
+    let hosts: Vec<Host> = manners.iter().map(|manners| Host::new(*manners)).collect();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sx-put"));
+    command.args(["--set", "Token=token"]).args(options);
+    for (number, host) in hosts.iter().enumerate() {
+        let own = folder.path().join(number.to_string());
+        fs::create_dir(&own).unwrap();
+        command.arg("--to").arg(uploader(&own, host, JSON, ""));
+    }
+    let frames = fs::File::open(&frames_file).unwrap();
+    let done = command.stdin(frames).output().unwrap();
     let said = String::from_utf8(done.stderr).unwrap();
     assert!(done.status.success(), "{said}");
-    said.replace(file.to_str().unwrap(), "FILE")
+    said.replace(folder.path().to_str().unwrap(), "")
 }
 
 #[test]
 fn a_host_that_needs_headers_to_read_is_named_at_the_end() {
-    let note = "sx-put: note: this host needs headers to read: fetch with sx-get --from FILE\n";
+    let needs = Manners::Needs("referer", "http://mine.example");
+    let note = |number: usize| {
+        let what = "this host needs headers to read: fetch with sx-get --from";
+        format!("sx-put: note: {what} /{number}/host.sxcu\n")
+    };
+    assert_eq!(said_of(&[needs], &[]), note(0));
+    assert_eq!(said_of(&[Manners::Good], &[]), "");
+    // With parity a host has several keys in the line, and each host is asked for its own.
+    let parity = ["--parity", "2+2"];
+    assert_eq!(said_of(&[Manners::Good, needs], &parity), note(1));
+    assert_eq!(said_of(&[needs, Manners::Good], &parity), note(0));
     assert_eq!(
-        said_of(Manners::Needs("referer", "http://mine.example")),
-        note
+        said_of(&[needs, needs], &parity),
+        [note(0), note(1)].concat()
     );
-    assert_eq!(said_of(Manners::Good), "");
 }
 
 /// As many sturdy frames of noise of 64 x 64 pixels as 3000 bytes take.

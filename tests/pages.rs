@@ -65,6 +65,37 @@ fn every_option_is_in_the_page_and_in_the_help() {
     }
 }
 
+/// The options in each form of a program's synopsis.
+fn synopses(page: &str) -> Vec<BTreeSet<String>> {
+    let (_, synopsis) = page.split_once(".Sh SYNOPSIS\n.Nm\n").unwrap();
+    let (synopsis, _) = synopsis.split_once(".Sh ").unwrap();
+    let forms = synopsis.split(".Nm\n");
+    let options = |form: &str| {
+        let lines = form.replace(" | ", "\n").replace(".Op ", "");
+        let lines = lines.lines().map(|line| line.trim_start_matches('.'));
+        let options = lines.filter_map(|line| line.strip_prefix("Fl "));
+        options
+            .map(|option| option.split(" Ar").next().unwrap().to_owned())
+            .collect()
+    };
+    forms.map(options).collect()
+}
+
+/// What --keys takes is what sx-put takes but for the index.
+#[test]
+fn the_synopsis_of_keys_has_the_options_that_it_takes() {
+    let forms = synopses(&read("man/sx-put.1"));
+    let [plain, keys, ..] = &forms[..] else {
+        panic!("{forms:?}");
+    };
+    let of_index = ["H", "W", "Fl comment", "Fl name"];
+    let mut expected: BTreeSet<String> = plain.clone();
+    assert!(of_index.iter().all(|option| expected.remove(*option)));
+    expected.insert("Fl keys".into());
+    assert_eq!(keys, &expected);
+    assert!(keys.contains("Fl spread") && keys.contains("Fl min-copies"));
+}
+
 #[test]
 fn short_help_fits_a_screen_and_is_a_part_of_the_long_one() {
     for (name, program) in PROGRAMS {

@@ -125,6 +125,33 @@ fn in_two_steps() {
     );
 }
 
+/// Keys of single frames have no index by which a picture could be looked for once more.
+#[test]
+fn keys_of_frames_are_refused_after_a_prune() {
+    let keep_ = tempfile::tempdir().unwrap();
+    let store = folder(keep_.path());
+    let kept = [keep(&store, "abcd")];
+    let mut day = 0;
+    let mut put_keys = |prunes: bool| {
+        put::put_keys(
+            Cursor::new(frames("wxyz")),
+            &[Arc::clone(&store)],
+            &put::Options::default(),
+            |_, _| {
+                day += u32::from(prunes);
+                prunes.then(|| prune(&store, &kept, &on_day(day)).unwrap());
+                Ok(())
+            },
+        )
+    };
+    assert!(put_keys(false).unwrap().is_empty());
+    let error = put_keys(true).unwrap_err();
+    assert_eq!(error.kind(), &Kind::Gone, "{error}");
+    assert!(count(&keep_.path().join("fossils")) > 0);
+    // A prune that is over before the first frame is none that matters.
+    assert!(put_keys(false).unwrap().is_empty());
+}
+
 #[test]
 fn what_a_new_key_reaches_is_moved_back() {
     let keep_ = tempfile::tempdir().unwrap();

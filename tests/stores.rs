@@ -1267,7 +1267,7 @@ fn a_record_is_kept_and_replaced() {
     });
 }
 
-/// More objects than a page of a list has, which are 1000.
+/// More objects than a page of a list has, which are 1000: with long names, that are over a mebibyte.
 #[test]
 fn a_list_of_several_pages() {
     let subject = s3();
@@ -1282,9 +1282,16 @@ fn a_list_of_several_pages() {
             "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{objects}{more}</ListBucketResult>"
         )
     };
+    let others = format!(
+        "<Contents><Key>some/{}</Key><Size>1</Size></Contents>",
+        "&#x61;".repeat(1000)
+    );
     let first = page(
         &[7],
-        "<IsTruncated>true</IsTruncated><NextContinuationToken>a b+</NextContinuationToken>",
+        &format!(
+            "{}<IsTruncated>true</IsTruncated><NextContinuationToken>a b+</NextContinuationToken>",
+            others.repeat(999)
+        ),
     );
     let second = page(&[7], "<IsTruncated>false</IsTruncated>");
     proxy.does(

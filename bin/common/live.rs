@@ -12,8 +12,8 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::FileTypeExt;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 use storagex::output::discard_unfinished;
@@ -68,6 +68,8 @@ struct Live {
     started: Instant,
     /// What -v says at the end, once that is known.
     summary: OnceLock<String>,
+    /// What it is doing, where it counts no frames.
+    doing: Mutex<Option<String>>,
     bar: ProgressBar,
 }
 
@@ -91,6 +93,7 @@ pub fn start(verb: Verb, progress: &Progress) {
         progress: progress.clone(),
         started: Instant::now(),
         summary: OnceLock::new(),
+        doing: Mutex::new(None),
         bar: ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()),
     });
     // Without threads for it there is nothing to see, which is no reason to fail.
@@ -99,6 +102,29 @@ pub fn start(verb: Verb, progress: &Progress) {
     if show.log_json || live.verb.shows && !show.quiet && io::stderr().is_terminal() {
         let _ = builder().spawn(|| tick(live));
     }
+}
+
+/// From now on, shows this instead of frames.
+pub fn doing(what: String) {
+    let live = LIVE.get().expect("internal error: no verb has begun");
+    if let Ok(mut doing) = live.doing.lock() {
+        *doing = Some(what);
+    }
+}
+
+/// Writes to what may be the same terminal, with the line out of the way.
+pub fn aside<T>(write: impl FnOnce() -> T) -> T {
+    match LIVE.get() {
+        Some(live) => live.bar.suspend(write),
+        None => write(),
+    }
+}
+
+/// What -v says at the end, before the time.
+pub fn done(what: &str) {
+    let live = LIVE.get().expect("internal error: no verb has begun");
+    let seconds = live.started.elapsed().as_secs_f64();
+    let _ = live.summary.set(format!("{what} in {seconds:.1} s"));
 }
 
 /// From now on, whatever follows, the run isn't a success.
@@ -144,11 +170,7 @@ pub fn say(what: &str, message: &str) {
 }
 
 fn write_line(line: &str) {
-    let write = || drop(writeln!(io::stderr(), "{line}"));
-    match LIVE.get() {
-        Some(live) => live.bar.suspend(write),
-        None => write(),
-    }
+    aside(|| drop(writeln!(io::stderr(), "{line}")));
 }
 
 /// Whether this is a pipe: then another program of it shows how far things are.
@@ -267,7 +289,10 @@ impl Live {
             let seconds = precise(left.saturating_sub(now.bytes)) / speed;
             times = format!("{times}, {} left", clock(seconds));
         }
-        self.bar.set_message(progress_line(now, &times));
+        let seconds = self.started.elapsed().as_secs_f64();
+        let doing = self.doing(now, &clock(seconds));
+        self.bar
+            .set_message(doing.unwrap_or_else(|| progress_line(now, &times)));
         self.bar.tick();
     }
 
@@ -275,7 +300,21 @@ impl Live {
     fn state(&self) -> String {
         let (now, seconds) = (self.progress.now(), self.started.elapsed().as_secs_f64());
         let speed = precise(now.bytes) / seconds.max(1e-3);
-        progress_line(&now, &format!("{seconds:.1} s, {}/s", bytes(speed)))
+        let doing = self.doing(&now, &format!("{seconds:.1} s"));
+        doing.unwrap_or_else(|| progress_line(&now, &format!("{seconds:.1} s, {}/s", bytes(speed))))
+    }
+
+    /// How far a verb has come that counts no frames.
+    fn doing(&self, now: &Now, time: &str) -> Option<String> {
+        let doing = self.doing.lock().ok()?.clone()?;
+        let plain: String = doing.chars().flat_map(escape).collect();
+        let mut parts = vec![plain, time.to_owned()];
+        parts.extend(retries(now));
+        if now.sent > 0 {
+            let (pictures, sent) = (counted(now.sent, "picture"), precise(now.sent_bytes));
+            parts.push(format!("{pictures} ({}) sent", bytes(sent)));
+        }
+        Some(parts.join(", "))
     }
 
     /// What `-v` says at the end: the same whenever it is asked for.
@@ -329,16 +368,21 @@ fn progress_line(now: &Now, times: &str) -> String {
         None => bytes(precise(now.bytes)),
     }];
     parts.push(times.to_owned());
-    match now.retrying {
-        0 => {}
-        1 => parts.push("1 retry under way".into()),
-        retries => parts.push(format!("{retries} retries under way")),
-    }
+    parts.extend(retries(now));
     parts.push(counted(now.frames, "frame"));
     if now.found > 0 {
         parts.push(already_there(now));
     }
     parts.join(", ")
+}
+
+/// Requests that wait for their next try, if any do.
+fn retries(now: &Now) -> Option<String> {
+    match now.retrying {
+        0 => None,
+        1 => Some("1 retry under way".into()),
+        retries => Some(format!("{retries} retries under way")),
+    }
 }
 
 /// Of the pictures in all stores, with those of parity and indexes.

@@ -64,6 +64,11 @@ impl Stores {
         self.spread.then_some(self.all.len())
     }
 
+    /// The only store that gets the frame at this position of a group, if frames are spread.
+    pub fn turn(&self, position: usize) -> Option<usize> {
+        self.spread().map(|count| position % count)
+    }
+
     pub fn store(&self, at: usize) -> &Arc<dyn Store> {
         &self.all[at]
     }
@@ -115,8 +120,7 @@ impl Stores {
     /// Puts a picture into every store that still works, all at once; if frames are spread, only
     /// into the store whose turn it is at `position` of the group.
     pub fn put(&self, position: usize, name: &Name, png: &[u8]) -> Result<Places> {
-        if self.spread {
-            let at = position % self.all.len();
+        if let Some(at) = self.turn(position) {
             self.take(at, self.all[at].put(name, png))?;
             return Ok(self.all.iter().map(|store| store.locate(name)).collect());
         }

@@ -4,6 +4,7 @@
 //! time as a third field. A later prune, at least the grace period after, calls the URL of a picture
 //! that still nobody reaches, and takes out the line; it takes the time off one that a key reaches.
 
+use super::journal::lock;
 use super::prune::{Options, Pruned};
 use super::reach::{self, Reach};
 use super::table::{Builder, Table};
@@ -12,7 +13,6 @@ use crate::index::Link;
 use crate::key::{Digest, Key, Keys, Name};
 use crate::output::Output;
 use crate::store::{Fetched, Store, fetch};
-use rustix::fs::{FlockOperation, flock};
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
@@ -70,11 +70,7 @@ pub fn prune_deletions(
 fn open_alone(path: &Path) -> Result<File> {
     let opened = File::options().read(true).write(true).open(path);
     let file = opened.map_err(|e| Error::io("cannot open", e))?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        let what = "another process writes it, expected to be alone";
-        return Err(Kind::Journal(what.into()).into());
-    }
-    Ok(file)
+    lock(&file).map(|()| file)
 }
 
 /// Calls a function with the number and the contents of each line.

@@ -3,6 +3,7 @@
 use crate::error::{Error, Kind, Result, shown};
 use crate::key::{Digest, Location, Name};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -47,6 +48,19 @@ fn bad<T>(what: String) -> Result<T> {
     Err(Kind::Journal(what).into())
 }
 
+/// Locks a file that only one process at a time may write.
+///
+/// # Errors
+///
+/// [`Kind::Journal`] where another process writes it; [`Kind::Io`].
+pub(super) fn lock(file: &File) -> Result<()> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(()),
+        Err(Errno::WOULDBLOCK) => bad("another process writes it, expected one at a time".into()),
+        Err(e) => Err(Error::io("cannot lock", e.into())),
+    }
+}
+
 impl Journal {
     /// Opens a journal, or makes it; calls `each` with what has been stored, in order. What it lists
     /// is forgotten where the store has been pruned since: gives whether it was.
@@ -64,14 +78,7 @@ impl Journal {
         let mut options = File::options();
         let opened = options.read(true).append(true).create(true).open(path);
         let mut file = opened.map_err(|e| at(Error::io("cannot open", e)))?;
-        if let Err(e) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            return match e {
-                rustix::io::Errno::WOULDBLOCK => {
-                    bad("another process writes it, expected one at a time".into()).map_err(at)
-                }
-                e => Err(at(Error::io("cannot lock", e.into()))),
-            };
-        }
+        lock(&file).map_err(at)?;
         let (keep, pruned) = read(&file, head, each).map_err(at)?;
         let cut = |e| at(Error::io("cannot write", e));
         file.set_len(keep).map_err(cut)?;

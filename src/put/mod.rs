@@ -98,8 +98,11 @@ impl Options {
 /// The result of putting.
 #[derive(Debug)]
 pub struct Done {
-    /// The line of keys that restores the stream, one key for each store.
+    /// The line of keys that restores the stream: of each store one key, or, of an image host, one for each
+    /// copy of the root.
     pub keys: Keys,
+    /// The keys of this line by the number of their store.
+    pub by_store: Vec<(usize, Keys)>,
     /// The root index in the first of these stores.
     pub root: Index,
     /// The stores that failed, by number, and their errors.
@@ -162,28 +165,29 @@ pub fn put(
     })
 }
 
-/// Stores the frames from `input`, and calls `each` with the key of every frame in every store, in
-/// order, a group's parity frames after its data frames. Makes no index.
+/// Stores the frames from `input`, and calls `each` with the key of every frame in every store that gets
+/// it, in order, a group's parity frames after its data frames. Makes no index. Returns the stores that failed,
+/// by number, and their errors.
 ///
 /// # Errors
 ///
-/// As [`put`], and those of `each`.
+/// As [`put`], and those of `each`; [`Kind::Gone`] if a store was pruned meanwhile.
 pub fn put_keys(
     input: impl Read + Send + 'static,
     stores: &[Arc<dyn Store>],
     options: &Options,
     mut each: impl FnMut(&Key, Role) -> Result<()>,
-) -> Result<()> {
+) -> Result<Vec<(usize, Error)>> {
     let (stores, watches) = watched(stores, options)?;
     let stores = Arc::new(Stores::new(&stores, options)?);
     put_frames(input, &stores, options, |batch| {
-        let frames = batch.frames.iter().flatten().flatten();
-        for stored in frames {
-            each(&stored.link.key(), Role::Data)?;
-        }
-        let protected = batch.protection.iter().flatten().flatten();
-        for link in protected.flat_map(|protection| &protection.parity) {
-            each(&link.key(), Role::Parity)?;
+        for (position, (role, links)) in batch.links().into_iter().enumerate() {
+            let turn = stores.turn(position);
+            for (at, link) in links {
+                if turn.is_none_or(|turn| turn == at) {
+                    each(&link.key(), role)?;
+                }
+            }
         }
         Ok(())
     })?;
@@ -191,7 +195,7 @@ pub fn put_keys(
         let ended = stores.store(at).sync().and_then(|()| watches[at].end());
         stores.take(at, ended)?;
     }
-    Ok(())
+    Ok(stores.take_missing())
 }
 
 /// Stores, and for each what is to be looked at before the end.
@@ -402,7 +406,7 @@ impl Shelf {
 /// Ends the index in each store; gives the keys.
 fn finish(shelves: Vec<Shelf>, stores: &Stores, options: &Options) -> Result<Done> {
     let left = stores.left();
-    let (mut keys, mut first) = (Vec::new(), None);
+    let (mut by_store, mut first) = (Vec::new(), None);
     for shelf in shelves {
         let at = shelf.at;
         if !left.contains(&at) {
@@ -415,12 +419,15 @@ fn finish(shelves: Vec<Shelf>, stores: &Stores, options: &Options) -> Result<Don
         let shown = if is_named_by_digest { 1 } else { usize::MAX };
         let Link { digest, places } = link;
         let places = places.into_iter().take(shown);
-        keys.extend(places.map(|location| Key { location, digest }));
+        let keys = places.map(|location| Key { location, digest }).collect();
+        let keys = Keys::new(keys).expect("internal error: a root without a place");
+        by_store.push((at, keys));
         first.get_or_insert(root);
     }
-    let keys = Keys::new(keys).expect("internal error: no store is left");
+    let keys = by_store.iter().flat_map(|(_, keys)| keys.all().to_vec());
     Ok(Done {
-        keys,
+        keys: Keys::new(keys.collect()).expect("internal error: no store is left"),
+        by_store,
         root: first.expect("internal error: no store is left"),
         missing: Vec::new(),
     })

@@ -3,7 +3,7 @@
 use super::Put;
 use super::copies::Stores;
 use crate::error::{Error, Result};
-use crate::index::{Link, Protection, Stored};
+use crate::index::{Link, Protection, Role, Stored};
 use crate::key::{Digest, Key, Name};
 use crate::wire::frame;
 use crate::wire::parity::{self, Parity, Shard};
@@ -19,6 +19,28 @@ pub(super) struct Batch {
     pub protection: Option<Vec<Option<Protection>>>,
     /// That of the frames; the one that survives most, if they differ.
     pub carrier: Carrier,
+}
+
+impl Batch {
+    /// Every frame in order, data before parity: its role, and its link in each store by the store's number.
+    pub fn links(&self) -> Vec<(Role, Vec<(usize, &Link)>)> {
+        let data = self.frames.iter().map(|frame| {
+            let stored = frame.iter().enumerate();
+            let links = stored.filter_map(|(at, stored)| Some((at, &stored.as_ref()?.link)));
+            (Role::Data, links.collect())
+        });
+        let protections = self.protection.iter().flatten().enumerate();
+        let protections: Vec<_> = protections
+            .filter_map(|(at, protection)| Some((at, &protection.as_ref()?.parity)))
+            .collect();
+        let count = protections.first().map_or(0, |(_, parity)| parity.len());
+        let parity = (0..count).map(|number| {
+            let links = protections.iter();
+            let links = links.map(|(at, parity)| (*at, &parity[number]));
+            (Role::Parity, links.collect())
+        });
+        data.chain(parity).collect()
+    }
 }
 
 /// Collects the frames of a group.

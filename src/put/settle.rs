@@ -39,6 +39,12 @@ impl Watch {
         digest.unwrap_or_else(|| "-".into())
     }
 
+    /// Whether a prune may have moved pictures since the beginning, by the record as it is now.
+    fn is_pruned(&self, record: Option<&str>) -> bool {
+        let is_open = |text: &str| Record::parse(text).map_or(true, |record| record.is_open());
+        record != self.record.as_deref() || record.is_some_and(is_open)
+    }
+
     fn has_doubt(&self) -> bool {
         self.known.as_ref().is_some_and(|known| known.has_doubt())
     }
@@ -66,10 +72,8 @@ impl Watch {
     ///
     /// [`Kind::Gone`], with the location as the place.
     pub fn settle(&self, root: &Link, at: usize, options: &Options) -> Result<()> {
-        let is_open = |text: &String| Record::parse(text).map_or(true, |record| record.is_open());
         let mut seen = record(self.store.as_ref())?;
-        let is_pruned = seen != self.record || seen.as_ref().is_some_and(is_open);
-        if !is_pruned && !self.has_doubt() {
+        if !self.is_pruned(seen.as_deref()) && !self.has_doubt() {
             return Ok(());
         }
         // Until no prune begins or ends while we look.
@@ -122,10 +126,13 @@ impl Watch {
     ///
     /// # Errors
     ///
-    /// [`Kind::Gone`].
+    /// [`Kind::Gone`] if anything gives reason to doubt that everything is there.
     pub fn end(&self) -> Result<()> {
-        match self.has_doubt() {
-            true => Err(Kind::Gone.into()),
+        if self.has_doubt() {
+            return Err(Kind::Gone.into());
+        }
+        match self.is_pruned(record(self.store.as_ref())?.as_deref()) {
+            true => Err(Error::from(Kind::Gone).because("a prune may have set it aside meanwhile")),
             false => Ok(()),
         }
     }

@@ -31,7 +31,7 @@ use url::Url;
 const REDIRECTS: usize = 5;
 /// The most bytes of a text answer: an error, or that of an image host.
 const TEXT: u64 = 1 << 20;
-/// The most bytes of an answer that lists a folder.
+/// The most bytes of an answer that lists a folder, or 1000 names of a bucket.
 const LIST: u64 = 64 << 20;
 /// The longest `Retry-After` to obey; if a server asks for more, the client gives up.
 const PATIENCE: Duration = Duration::from_secs(3600);
@@ -234,6 +234,11 @@ impl Answer {
     /// The body as text, up to a mebibyte; what isn't UTF-8 is replaced.
     pub fn text(&mut self) -> std::result::Result<String, Fault> {
         self.text_within(TEXT)
+    }
+
+    /// As [`Answer::text`], but up to 64 MiB, for an answer that lists what there is.
+    pub fn list(&mut self) -> std::result::Result<String, Fault> {
+        self.text_within(LIST)
     }
 
     fn text_within(&mut self, most: u64) -> std::result::Result<String, Fault> {
@@ -542,7 +547,11 @@ impl Http {
         if !reads(method) {
             // To its end, so that the connection can be used again.
             let lists = method.as_str() == "PROPFIND";
-            answer.text = Some(answer.text_within(if lists { LIST } else { TEXT })?);
+            answer.text = Some(if lists {
+                answer.list()?
+            } else {
+                answer.text()?
+            });
         }
         Ok(answer)
     }

@@ -310,7 +310,7 @@ impl S3 {
         if !answer.status.is_success() {
             return Err(refused(&mut answer)?.0);
         }
-        Page::parse(&answer.text()?).map_err(Fault::lasting)
+        Page::parse(&answer.list()?).map_err(Fault::lasting)
     }
 
     fn location(&self, object: &str) -> Result<Location> {

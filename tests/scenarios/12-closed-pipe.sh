@@ -29,7 +29,7 @@ done
 # The reader is gone before there is a key.
 { sleep 1; sx-put <frames 2>said || echo $? >status; } | true
 [ "$(cat status)" -eq 1 ] || fail "sx-put | true: status $(cat status)"
-grep -q 'closed pipe, expected a reader for this key: file://' said || fail "$(cat said)"
+grep -q 'closed pipe, expected to write this key: file://' said || fail "$(cat said)"
 sed -n 's/.*this key: \(file:.*\)/\1/p' said >said.key
 sx-get said.key | cmp - frames
 { sleep 1; sx-put --keys <frames 2>said || echo $? >status; } | true
@@ -38,7 +38,19 @@ sx-get said.key | cmp - frames
 rm status
 { sleep 1; sx-get --repair key 2>said || echo $? >status; } | true
 [ "$(cat status)" -eq 1 ] || fail "sx-get --repair | true: status $(cat status)"
-sed -n 's/.*expected a reader for this key: \(file:.*\)/\1/p' said | cmp - key
+sed -n 's/.*closed pipe, expected to write this key: \(file:.*\)/\1/p' said | cmp - key
+
+# A prune does its work for whoever sees it.
+mkdir nights
+for day in 1 2 3; do cp key "nights/2026-11-0${day}T00:00:00Z.key"; done
+sx-encode -- true | sx-put -o nights/2026-11-04T00:00:00Z.key
+{ sleep 1; watched sx-put --prune --forget nights --keep-last 1; } | true
+ended_quietly 'sx-put --prune | true'
+[ "$(ls nights)" = 2026-11-04T00:00:00Z.key ] || fail "not forgotten: $(ls nights)"
+[ -n "$(find data -path '*fossils*' -name '*.png')" ] || fail 'no fossil'
+{ sleep 1; watched sx-put --prune key nights; } | true
+ended_quietly 'sx-put --prune | true'
+[ -z "$(find data -path '*fossils*' -name '*.png')" ] || fail 'not moved back'
 
 # Who starts us may ignore SIGPIPE.
 (

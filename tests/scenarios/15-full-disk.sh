@@ -1,5 +1,6 @@
 #!/bin/sh
-# A disk that is full, and a limit on file sizes: an error that says so, and nothing half-written.
+# A disk that is full, and a limit on file sizes: an error that says so, and nothing half-written. A key
+# for which there is no room is not lost.
 set -eu
 # shellcheck source=/dev/null
 . "${0%/*}/lib.sh"
@@ -11,10 +12,32 @@ sx-put <frames >key
 refuses 1 'cannot write: No space left' sx-encode stream >/dev/full
 refuses 1 'cannot write: No space left' sx-decode frames >/dev/full
 refuses 1 'cannot write: No space left' sx-decode --list frames >/dev/full
-refuses 1 'cannot write: No space left' sx-put <frames >/dev/full
 refuses 1 'cannot write: No space left' sx-put --keys <frames >/dev/full
+it_said -q 'hint: run the pipe again: it prints all keys' || fail 'no such hint'
 refuses 1 'cannot write: No space left' sx-get key >/dev/full
 refuses 1 'cannot write: No space left' sx-get --info key >/dev/full
+
+said_key() {
+    it_said -q 'hint: everything is stored: save this key, or run the pipe again' || fail 'no such hint'
+    it_said 'expected to write this key: ' | sed 's/.*: file:/file:/' | cmp - key
+}
+refuses 1 'cannot write: No space left on device, expected to write this key' sx-put <frames >/dev/full
+said_key
+refuses 1 'cannot write: No space left on device, expected to write this key' sx-put --comment -o /dev/full <frames
+said_key
+# A prune does its work nevertheless.
+cp key 2026-11-01T00:00:00Z.key
+cp key 2026-11-02T00:00:00Z.key
+refuses 1 'cannot write: No space left' sx-put --prune --forget . --keep-last 1 >/dev/full
+[ ! -e 2026-11-01T00:00:00Z.key ] || fail 'not forgotten'
+rm 2026-11-02T00:00:00Z.key
+# The folder of the key goes while its frames come.
+mkfifo pipe
+mkdir gone
+{ sleep 1 && rm -r gone && cat frames; } >pipe &
+refuses 1 'gone/key: cannot write: No such file or directory, expected to write this key' sx-put -o gone/key <pipe
+said_key
+rm pipe
 
 (
     trap '' XFSZ

@@ -49,6 +49,9 @@ sx-put --to ./c --to ./full/x --min-copies 1 -o new.key <frames 2>said
 grep -q '^sx-put: note: no copy in store ./full/x: ' said || fail "said: $(cat said)"
 [ "$(wc -w <new.key)" -eq 1 ] || fail 'expected one key'
 sx-get new.key | cmp - frames
+sx-put --keys --to ./c --to ./full/x --min-copies 1 <frames >frame.keys 2>said
+grep -q '^sx-put: note: no copy in store ./full/x: ' said || fail "said: $(cat said)"
+[ "$(grep -c "^file://$PWD/c/" frame.keys)" -eq "$(wc -l <frame.keys)" ] || fail "$(cat frame.keys)"
 refuses 2 'expected 1 to 2' sx-put --to ./c --to ./d --min-copies 3 <frames
 
 # A store that is named twice would keep one copy, and say two.
@@ -63,5 +66,19 @@ for store in x y z; do
     mv gone "$store"
 done
 sx-get --check spread.key | grep -qx 'result: everything is there'
+# The key of each of the frames is in one of them, and each is in order.
+sx-put --keys --parity 2+1 --spread --to ./x --to ./y --to ./z <frames >frame.keys
+[ "$(cut -f 2 frame.keys | tr '\n' ' ')" = "$(printf 'data data parity %.0s' 1 2 3)data parity " ] || fail "$(cat frame.keys)"
+cut -f 1 frame.keys | while read -r key; do
+    [ -e "$(path_of "$key")" ] || fail "not there: $key"
+    path_of "$key" | sed "s,^$PWD/\(.\).*,\1,"
+done >turns
+[ "$(tr '\n' ' ' <turns)" = 'x y z x y z x y z x y ' ] || fail "$(cat turns)"
+grep data frame.keys | cut -f 1 | while read -r key; do cat "$(path_of "$key")"; done | cmp - frames
+# Of copies, each has its key: a frame in all stores before the next frame.
+sx-put --keys --parity 2+1 --to ./v --to ./w <frames | cut -f 1 | while read -r key; do path_of "$key"; done >copies
+[ "$(wc -l <copies)" -eq 22 ] || fail "$(cat copies)"
+xargs ls <copies >/dev/null
+sed "s,^$PWD/\(.\)/.*/,\1 ," copies | awk '{ if (NR % 2 ? $1 != "v" : $1 != "w" || $2 != last) exit 1; last = $2 }'
 # 1.5 times the frames, and four index frames (two copies) in each.
 [ "$(find x y z -name '*.png' | wc -l)" -eq $((7 + 4 + 3 * 2)) ] || fail 'other pictures'

@@ -134,6 +134,17 @@ sed -n "\\|^$PWD/three:|,\$p" said | grep -qx "fossils: $(fossils three) picture
 for name in a both f; do sx-get --from ./three "all/$name.key" | sx-decode >came; done
 sx-get --from ./three all/a.key | sx-decode | cmp - all/a
 
+# Of several errors the worst counts: half of a login is wrong usage, and less than a key that isn't found.
+digest=$(printf '%064d' 0)
+echo "s3://bucket/00/$digest.png#blake3=$digest" >all/s3.key
+for keys in all all/s3.key; do
+    status=0
+    AWS_ACCESS_KEY_ID=half sx-put --prune --dry-run "$keys" >said 2>said.errors || status=$?
+    grep -q '^sx-put: error: .*AWS_SECRET_ACCESS_KEY' said.errors || fail "$(cat said.errors)"
+    [ "$keys $status" = 'all 1' ] || [ "$keys $status" = 'all/s3.key 2' ] || fail "$keys: status $status: $(cat said.errors)"
+done
+rm all/s3.key
+
 # A store that can't say whether it has the root of such a key isn't pruned.
 mkdir some
 cp -R three four

@@ -71,6 +71,14 @@ rm ./it*
 storagex download key
 [ -e "it's \\ \"odd\" " ] || fail 'another name'
 
+# A file of keys may have the name of an option.
+sx-encode hello | sx-put --name came >-x
+storagex download -- -x
+cmp came hello
+storagex download -- -x again
+cmp again hello
+rm ./-x
+
 # Several keys have several names; with a name given, their streams follow one another.
 cat key key >keys
 refuses 2 'several keys' storagex download keys

@@ -102,6 +102,30 @@ PATH=$without
 [ "$(storagex list changing | wc -l)" -eq 1 ] || fail "$(storagex list changing)"
 rm -r state/storagex/changing
 
+# The name of the key is durable before the journal goes: also by a sync that takes no paths, and one that
+# fails is no success.
+cat >bin/sync <<END
+#!/bin/sh
+[ -e state/storagex/durable/journal-* ] && [ ! -e state/storagex/durable/.new ] &&
+    [ -e state/storagex/durable/*Z.key ] && echo "sync \$*" >>synced
+[ \$# -eq 0 ] || exit \$(cat '$PWD/status')
+exit \$(cat '$PWD/status.all')
+END
+chmod +x bin/sync
+PATH=$PWD/bin:$PATH
+echo 0 >status && echo 1 >status.all && storagex backup durable echo once
+[ "$(cat synced)" = "sync $PWD/state/storagex/durable $PWD/state/storagex" ] || fail "$(cat synced)"
+[ -z "$(find state/storagex/durable -name 'journal*')" ] || fail 'a journal is left'
+rm -r synced state/storagex/durable
+echo 1 >status && echo 0 >status.all && storagex backup durable echo once
+[ "$(tail -n 1 synced)" = 'sync ' ] || fail "$(cat synced)"
+rm -r state/storagex/durable
+echo 1 >status.all
+! storagex backup durable echo once || fail 'a sync that fails'
+[ -n "$(find state/storagex/durable -name 'journal*')" ] || fail 'no journal is left'
+PATH=$without
+rm -r state/storagex/durable
+
 # Two in one second are two.
 storagex backup quick echo first
 storagex backup quick echo second
@@ -143,6 +167,16 @@ rm "$(find safe -name '*.png' -size +2000k | head -n 1)"
 ! storagex check safe >said 2>&1 || fail "$(cat said)"
 grep -q '^result: all data can be restored' said || fail "$(cat said)"
 grep -qx 'storagex: hint: storagex repair stores it again' said || fail "$(cat said)"
+# Of several statuses the worst counts: something is lost, a name can't be checked, redundancy is lost.
+storagex backup unchecked echo text
+echo 'store = nope://x' >config/storagex/unchecked.conf
+for names in '2 unchecked safe' '2 safe unchecked' '1 unchecked numbers safe' '1 numbers safe unchecked'; do
+    status=0
+    # shellcheck disable=SC2086 # names
+    storagex check ${names#* } >said 2>&1 || status=$?
+    [ "$status" -eq "${names%% *}" ] || fail "$names: status $status: $(cat said)"
+done
+rm -r state/storagex/unchecked config/storagex/unchecked.conf
 storagex repair safe >said 2>&1
 grep -q '^sx-get: note: .*Z.key: 1 picture stored again$' said || fail "$(cat said)"
 storagex check safe >said 2>&1

@@ -85,6 +85,25 @@ for setting in 'parity = two' 'cdc = much' 'sturdy = 5' 'secret = /nowhere'; do
     [ "$setting" = 'secret = /nowhere' ] ||
         grep -qx "storagex: hint: the settings of 'bad' are in $PWD/config/storagex/bad.conf" said || fail "$(cat said)"
 done
+# Settings that can't be read aren't empty ones: nothing goes to the default store, nor from it.
+rm config/storagex/bad.conf
+unreadable() { # FOUND
+    for command in 'backup bad echo text' 'restore docs' 'check docs' 'repair docs'; do
+        # shellcheck disable=SC2086 # a command and its arguments
+        refuses 1 "(bad|docs).conf: cannot read: $1, expected a file of settings" storagex $command
+    done
+}
+find data state -type f | sort >before
+mv config/storagex/docs.conf docs.conf
+mkdir config/storagex/bad.conf config/storagex/docs.conf
+unreadable 'Is a directory'
+rmdir config/storagex/bad.conf config/storagex/docs.conf
+ln -s /nowhere/docs.conf config/storagex/bad.conf
+ln -s /nowhere/docs.conf config/storagex/docs.conf
+unreadable 'No such file or directory'
+rm config/storagex/bad.conf config/storagex/docs.conf
+mv docs.conf config/storagex/docs.conf
+find data state -type f | sort | cmp - before
 mkdir -p state/storagex/bad
 cp "$(find state/storagex/docs -name '*.key' | head -n 1)" state/storagex/bad
 echo nonsense >config/storagex/bad.conf

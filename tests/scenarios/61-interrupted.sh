@@ -43,6 +43,29 @@ interrupts INT 130 sx-decode -o file
 [ "$(cat file)" = old ] || fail 'the old file is gone'
 [ "$(find . -name '.storagex-*' | wc -l)" -eq 0 ] || fail 'a half file'
 
+# A prune says what stays, and where it is; sx-get --filename speaks, too. Nobody answers on port 1.
+sx-encode stream | sx-put --to ./store -o key
+sed "s,file://$PWD,http://127.0.0.1:1," key >far.key
+interrupted() { # STATE ERROR COMMAND...
+    state=$1 error=$2
+    shift 2
+    env --default-signal=INT "$@" >out 2>said &
+    victim=$!
+    sleep 1
+    kill -USR1 "$victim"
+    sleep 0.2
+    kill -INT "$victim"
+    status=0
+    wait "$victim" || status=$?
+    [ "$status" -eq 130 ] || fail "$*: status $status: $(cat said)"
+    grep -q "^${1}: $state" said || fail "$*: $(cat said)"
+    grep -q "^${1}: error: interrupted: $error" said || fail "$*: $(cat said)"
+}
+interrupted 'pruning http://127.0.0.1:1/store/, [0-9.]* s' 'what was moved or removed stays so; run it again' \
+    sx-put --prune --to http://127.0.0.1:1/store/ key
+interrupted 'pruning http://127.0.0.1:1/store/, ' 'nothing was changed$' sx-put --prune --dry-run far.key
+interrupted '0 B, ' 'only indexes have been read' sx-get --filename far.key
+
 # What goes on in the background of a script ignores Ctrl-C, as other programs do.
 { sleep 1; cat stream; } | sh -c 'trap "" INT; exec sx-encode -0' >frames.2 2>said &
 sleep 0.5

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Whatever sx-get does with a key, it tells how far it is: bytes of the stream, and how many there are.
+# Whatever sx-get does with a key, it tells how far it is: bytes of the stream, and how many there are. And
+# what sx-put does beside storing frames tells when it is done.
 set -eu
 # shellcheck source=/dev/null
 . "${0%/*}/lib.sh"
@@ -35,4 +36,26 @@ grep -Eq '^sx-get: checked 1\.00 MB in 82 frames in ' said || fail "$(cat said)"
 grep -q '"event":"error"' said || fail "$(cat said)"
 ! grep -q '"event":"done"' said || fail "done: $(cat said)"
 tail -n 1 said | grep -q '"event":"failed".*"frames":82,' || fail "$(cat said)"
+
+# sx-get --filename, sx-put --prune and --probe.
+ends() { # EVENT COMMAND...
+    event=$1
+    shift
+    "$@" >out 2>said || :
+    tail -n 1 said | grep -q "\"event\":\"$event\"" || fail "$*: $(cat said)"
+}
+sx-encode stream | sx-put --name stream --to ./a --to ./d >named
+ends 'done' sx-get --log-json --filename named
+ends 'done' sx-put --log-json --prune --dry-run key named
+ends 'done' sx-put --log-json --prune --to ./d named
+ends 'done' sx-put --log-json --probe --to ./probed
+grep -q '"sent":3,' said || fail "$(cat said)"
+sx-put -v --prune key named 2>said >out
+grep -Exq 'sx-put: pruned 3 stores: [0-9]+ pictures kept, [0-9]+ fossils, 0 removed in [0-9.]+ s' said || fail "$(cat said)"
+sx-put -v --probe --to ./probed 2>said >out
+grep -Exq 'sx-put: probed \./probed with 3 pictures in [0-9.]+ s' said || fail "$(cat said)"
+mv b gone
+ends failed sx-put --log-json --prune key named
+[ "$(grep -c '"event":"error"' said)" -eq 1 ] || fail "$(cat said)"
+! grep -q '"event":"done"' said || fail "done: $(cat said)"
 
