@@ -99,6 +99,33 @@ for store in ./x x/y x file:x mine.sxcu; do
     refuses 2 "store '$store', expected a URL" storagex backup bad true
 done
 (SX_STORE=./x && export SX_STORE && refuses 2 "store './x', expected a URL" storagex backup other true)
+: >letter
+# Without a home folder, or with one that depends on where cron runs, nobody finds the keys again.
+(
+    mkdir nowhere
+    cd nowhere
+    unset XDG_STATE_HOME XDG_CONFIG_HOME XDG_DATA_HOME
+    for command in 'backup other true' 'restore docs' list keys check repair 'prune --keep-last 1' 'upload ../letter'; do
+        for home in '' relative '~'; do
+            # shellcheck disable=SC2086 # a command and its arguments
+            HOME=$home refuses 2 "HOME is '$home', expected a path that begins with /" storagex $command
+        done
+        # shellcheck disable=SC2086 # a command and its arguments
+        (unset HOME && refuses 2 "HOME is '', expected" storagex $command)
+        for variable in XDG_STATE_HOME XDG_CONFIG_HOME XDG_DATA_HOME; do
+            # shellcheck disable=SC2086 # a command and its arguments
+            (export "$variable=./x" && refuses 2 "$variable is './x', expected a path" storagex $command)
+        done
+    done
+    [ -z "$(ls -A)" ] || fail "$(find .)"
+    # Nothing needs it if the others are set, and some commands need none of them.
+    env -u HOME storagex secret | grep -q .
+    env -u HOME XDG_STATE_HOME="$PWD/s" XDG_CONFIG_HOME="$PWD/c" XDG_DATA_HOME="$PWD/d" storagex backup other echo text
+    key=$(echo "$PWD"/s/storagex/other/*.key)
+    env -u HOME storagex info "$key" | grep -qx 'name: other'
+    env -u HOME storagex download "$key"
+    grep -qx text other
+)
 for name in '' .x a/b '../x' 'a b'; do
     refuses 2 "name '$name', expected letters" storagex backup "$name" true
 done
@@ -106,7 +133,6 @@ refuses 2 "invalid option -- 'x'" storagex backup -x true
 refuses 2 'without a folder or a command' storagex backup docs
 refuses 2 'without a name' storagex restore
 refuses 1 './Docments: not found, expected a folder or a command' storagex backup docs -- ./Docments
-: >letter
 refuses 1 './letter: a file, expected a folder or a command' storagex backup docs -- ./letter
 it_said -q 'hint: storagex backup docs -- cat FILE' || fail 'no such hint'
 
