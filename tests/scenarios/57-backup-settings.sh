@@ -145,6 +145,32 @@ storagex backup disk echo moved
 storagex restore disk | grep -qx moved
 [ -z "$(find state/storagex/disk -name 'journal*')" ] || fail 'a journal is left'
 
+# Damaged keys and journals stop no later backup. A journal that is cut short, or empty, isn't damaged.
+! storagex backup disk sh -c 'seq 1000000; exit 3' 2>/dev/null || fail 'a backup of a failed command'
+journal=$(find state/storagex/disk -name 'journal*')
+mv "$journal" journal
+key=$(echo state/storagex/disk/*.key)
+damaged=state/storagex/disk/$(date -u -d '1 hour' +%Y-%m-%dT%H:%M:%SZ).key
+for bytes in 0 20 -10; do
+    head -c "$bytes" "$key" >"$damaged"
+    : >"$journal"
+    storagex backup disk echo "without $bytes" 2>said
+    grep -qx "storagex: note: $PWD/$damaged: no key, or a part of one: looking at the backup before it" said ||
+        fail "$(cat said)"
+    [ "$(wc -l <said)" -eq 1 ] || fail "$(cat said)"
+    rm "$damaged"
+    storagex restore disk | grep -qx -e "without $bytes"
+done
+for lines in 1s/./x/ 1d '2s/^./-/' 's/^[0-9a-f].*//' 's/g$/g\x80/'; do
+    sed "$lines" journal >"$journal"
+    storagex backup disk echo "without $lines" 2>said
+    grep -qx "storagex: note: $PWD/$journal: damaged, set aside as damaged-${journal##*/}" said || fail "$lines: $(cat said)"
+    sed "$lines" journal | cmp - "${journal%/*}/damaged-${journal##*/}"
+done
+head -c -10 journal >"$journal"
+storagex backup disk echo continued >said 2>&1
+[ ! -s said ] || fail "$(cat said)"
+
 # A second run of a name waits for the first.
 mkfifo go
 storagex backup slow cat go 2>/dev/null &
