@@ -143,6 +143,19 @@ rm "$(find safe -name '*.png' -size +2000k | head -n 1)"
 ! storagex check safe >said 2>&1 || fail "$(cat said)"
 grep -q '^result: all data can be restored' said || fail "$(cat said)"
 grep -qx 'storagex: hint: storagex repair stores it again' said || fail "$(cat said)"
+# A name that can't be checked stops no other.
+mkdir state/storagex/broken
+cp state/storagex/safe/*.key state/storagex/broken
+echo nonsense >config/storagex/broken.conf
+for command in check repair; do
+    status=0
+    storagex "$command" broken nobody docs >out/said 2>said || status=$?
+    [ "$status" -eq 1 ] || fail "status $status: $(cat said)"
+    grep -q 'error: .*/broken.conf: line 1: expected SETTING = VALUE' said || fail "$(cat said)"
+    grep -q "error: no backup of 'nobody'" said || fail "$(cat said)"
+    [ "$command" = repair ] || grep -q '^result: everything is there' out/said || fail "$(cat out/said)"
+done
+rm -r state/storagex/broken out/said
 storagex repair safe >said 2>&1
 grep -q '^sx-get: note: .*Z.key: 1 picture stored again$' said || fail "$(cat said)"
 storagex check safe >said 2>&1
