@@ -15,7 +15,16 @@ refuses 2 "invalid option -- 'x'" storagex upload -x file
 refuses 1 './-: missing or unreadable' storagex upload -
 refuses 2 "option '--to' requires an argument" storagex upload file --to
 refuses 2 'store without a path|store .., expected' storagex upload --to '' file
-refuses 2 'expected a date' storagex restore --at tomorrow docs
+for date in tomorrow 2 202 2026- 2026-1 2026-00 2026-13 2026-11-4 2026-11-32 2026-11-24T 2026-11-24T24 \
+    2026-11-24T18:3 2026-11-24T18:60 2026-11-24T18Z 2026-11-24T18:30:00z 2026-11-24T18:30:00Z0 ''; do
+    refuses 2 "--at $date, expected YYYY" storagex restore --at "$date" docs
+done
+! storagex restore --at "$(printf '2026\n2027')" docs 2>said || fail 'a date of two lines'
+grep -q 'expected YYYY-MM-DDTHH:MM:SSZ, or fewer parts, such as 2026-11-24$' said || fail "$(cat said)"
+rm said
+for date in 2026 2026-01 2026-12-31 2026-11-24T00 2026-11-24T23:59 2026-11-24T18:30:59 2026-11-24T18:30:00Z; do
+    refuses 1 "no backup of 'docs' up to $date in" storagex restore --at "$date" docs
+done
 refuses 2 'without a key' storagex download
 refuses 2 'at most one file' storagex download key a b
 refuses 2 "unrecognized option '--to'" storagex download --to ./x key
