@@ -122,6 +122,8 @@ storagex keys >paper
 script=$(sed -n '/^while read -r line/,/^done/p' "${0%/*}/../../man/storagex.1" | sed "s|~/.local/state|$PWD/again|; s|keys.txt|paper|")
 eval "$script"
 (XDG_STATE_HOME=$PWD/again && cd out && storagex restore docs tree/ü && cmp tree/ü ../tree/ü && rm -r tree)
+storagex list docs | awk -F '\t' -v OFS='\t' '{ $3 = $4 = "-" } 1' >listed
+XDG_STATE_HOME=$PWD/again storagex list docs | cmp - listed
 [ "$(XDG_STATE_HOME=$PWD/again storagex keys)" = "$(cat paper)" ] || fail 'other keys'
 
 # check: 0, and 1 once a picture is lost.
