@@ -22,6 +22,7 @@ END
 storagex backup docs tree
 key=$(storagex list docs | cut -f 5)
 [ "$(printf '%s\n' "$key" | tr ' ' '\n' | wc -l)" -eq 2 ] || fail "a key in each of two stores: $key"
+[ "$(printf '%s\n' "$key" | tr ' ' '\n' | grep -n '/two/' | cut -c 1-2)" = 2: ] || fail "the stores in another order: $key"
 [ -d 'a b/' ] || fail 'no first store'
 [ -d two/ ] || fail 'no second store'
 ! grep -rq 'a word that nobody' 'a b' two || fail 'the text is in a picture'
@@ -93,6 +94,9 @@ rm -r state/storagex/bad
 printf '%s\n' "store = $PWD/commented  # a disk" '   # nothing' >config/storagex/bad.conf
 storagex backup bad true
 [ -d commented ] || fail "$(ls)"
+printf '%s\r\n' '# by an editor of Windows' '' "store = $PWD/windows" 'cdc = 64K' 'secret = ~/words' >config/storagex/bad.conf
+storagex backup bad true
+[ -d windows ] || fail "$(ls)"
 # A path relative to wherever cron runs is none.
 for store in ./x x/y x file:x mine.sxcu; do
     echo "store = $store" >config/storagex/bad.conf
