@@ -144,7 +144,12 @@ storagex backup safe tree
 rm "$(find safe -name '*.png' -size +2000k | head -n 1)"
 ! storagex check safe >said 2>&1 || fail "$(cat said)"
 grep -q '^result: all data can be restored' said || fail "$(cat said)"
-grep -qx 'storagex: hint: storagex repair stores it again' said || fail "$(cat said)"
+# What cron mails if stdout goes nowhere: which backup, what is the matter, and what to do.
+cat >expected <<END
+storagex: note: 'safe': all data can be restored, but some redundancy is lost
+storagex: hint: storagex repair stores it again
+END
+grep '^storagex: ' said | cmp - expected
 # A name that can't be checked stops no other.
 mkdir state/storagex/broken
 cp state/storagex/safe/*.key state/storagex/broken
