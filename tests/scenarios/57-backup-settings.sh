@@ -140,6 +140,23 @@ refuses 1 './Docments: not found, expected a folder or a command' storagex backu
 refuses 1 './letter: a file, expected a folder or a command' storagex backup docs -- ./letter
 it_said -q 'hint: storagex backup docs -- cat FILE' || fail 'no such hint'
 
+# Two folders are two names, and a store is a setting.
+mkdir tree2
+refuses 2 "2 arguments after 'docs', expected one folder, or a command" storagex backup docs tree tree2
+refuses 2 'expected one folder' storagex backup docs -- ./tree -v
+for arguments in '--to ./p docs tree' '--parity=4+2 docs tree'; do
+    # shellcheck disable=SC2086 # options and their values
+    refuses 2 'unrecognized option' storagex backup $arguments
+    it_said -qx "storagex: hint: the store of a backup is a setting in $PWD/config/storagex/NAME.conf, .*" || fail 'no hint'
+done
+refuses 1 '--to: not found, expected a folder or a command' storagex backup docs --to ./p tree
+it_said -q 'hint: the store of a backup is a setting' || fail 'no hint'
+# A folder that has the name of a command.
+mkdir echo
+storagex backup named echo a word
+storagex restore named | grep -qx 'a word'
+rm -r tree2 echo
+
 # Where an interrupted backup went to another store, the next one doesn't mind.
 echo "store = $PWD/disk1" >config/storagex/disk.conf
 ! storagex backup disk sh -c 'cat /bin/sh; exit 3' 2>/dev/null || fail 'a backup of a failed command'
