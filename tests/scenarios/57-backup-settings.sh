@@ -130,6 +130,14 @@ done
     env -u HOME storagex download "$key"
     grep -qx text other
 )
+# No shell expands the ~ in a crontab.
+(
+    SX_STORE=\~'/at home'
+    export SX_STORE
+    storagex backup other echo text
+    storagex upload letter | grep -q "^file://$PWD/at%20home/"
+    [ ! -e \~ ] || fail "$(find .)"
+)
 for name in '' .x a/b '../x' 'a b'; do
     refuses 2 "name '$name', expected letters" storagex backup "$name" true
 done
