@@ -183,6 +183,7 @@ for paths in '' precious/file; do
     storagex restore precious ${paths:+"$paths"} 2>said || status=$?
     [ "$status" -eq 1 ] || fail "status $status: $(cat said)"
     grep -qx 'storagex: error: tar could not write all files' said || fail "$(cat said)"
+    grep -q '^storagex: hint: tar says why; if files exist, .* -f$' said || fail "$(cat said)"
 done
 grep -qx mine precious/file
 storagex restore -f precious
