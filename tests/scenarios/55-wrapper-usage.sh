@@ -38,6 +38,15 @@ for help in -h --help help 'upload -h' 'prune --help'; do
     # shellcheck disable=SC2086 # a command and its option
     storagex $help | grep -q '^Usage: storagex ' || fail "$help"
 done
+for help in -h --version 'upload -h'; do
+    status=0
+    # shellcheck disable=SC2086 # a command and its option
+    storagex $help >/dev/full 2>said || status=$?
+    [ "$status" -eq 1 ] || fail "$help: status $status: $(cat said)"
+    [ "$(wc -l <said)" -eq 1 ] || fail "$help: $(cat said)"
+    grep -q 'No space left on device' said || fail "$help: $(cat said)"
+done
+rm said
 # Two stores are two copies.
 storagex upload --to ./one --to ./two file >key
 [ "$(find one two -name '*.png' | wc -l)" -eq 4 ] || fail "$(cat key)"
