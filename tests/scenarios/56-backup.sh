@@ -109,6 +109,12 @@ storagex backup quick echo second
 storagex restore quick | grep -qx second
 rm -r state/storagex/quick
 
+# Without a folder for temporary files there is no backup, and no restore of one.
+for command in backup restore; do
+    TMPDIR=$PWD/nowhere refuses 1 'nowhere: cannot write, expected a folder for temporary' storagex "$command" docs tree
+done
+[ "$(storagex list docs | wc -l)" -eq 2 ] || fail "$(storagex list docs)"
+
 # All keys, for paper: two and their catalogues, and one.
 storagex keys >paper
 [ "$(grep -c '^file://' paper)" -eq 5 ] || fail "$(cat paper)"
