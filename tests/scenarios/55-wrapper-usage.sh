@@ -38,6 +38,31 @@ for help in -h --help help 'upload -h' 'prune --help'; do
     # shellcheck disable=SC2086 # a command and its option
     storagex $help | grep -q '^Usage: storagex ' || fail "$help"
 done
+# The help of a command has that of its options only.
+storagex download -h >help
+diff - help <<'END'
+Usage: storagex download [-f] KEY [FILE]
+
+Fetch it into FILE, or under its own name
+
+Options:
+  -f, --force           download, restore: replace files that exist
+  -h, --help            Show this help
+END
+storagex restore --help >help
+sed -n 1,3p help | diff - /dev/fd/3 3<<'END'
+Usage: storagex restore [-f] [--at DATE] NAME [PATH]...
+
+Restore the newest backup, or only some paths of it
+END
+for command in backup restore list check repair prune keys secret upload download info; do
+    storagex "$command" -h >help
+    [ "$(grep -c "^Usage: storagex $command" help)" -eq 1 ] || fail "$(cat help)"
+    { storagex "$command" --nonsense 2>&1 || :; } | grep -o -e '--[a-z-]*' | grep -vx -e --nonsense | sort -u >expected
+    grep -o -e ' --[a-z-]*' help | grep -o -e '--[a-z-]*' | sort -u >found
+    diff expected found || fail "$command"
+done
+rm help expected found
 for help in -h --version 'upload -h'; do
     status=0
     # shellcheck disable=SC2086 # a command and its option
