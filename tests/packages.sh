@@ -14,7 +14,6 @@
 # RUSTFLAGS="--remap-path-prefix=$CARGO_HOME=/cargo" takes these out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-top=$PWD
 built=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 work=$(mktemp -d)
 root=$work/root
@@ -205,8 +204,6 @@ systemd_takes_the_units() {
     local folder=$work/units
     mkdir "$folder"
     cp man/examples/storagex-backup.* "$folder"
-    # The only thing that a clean root has and this machine may lack.
-    sed -i "s|^ExecStart=storagex |ExecStart=$top/bin/storagex |" "$folder/storagex-backup.service"
     XDG_RUNTIME_DIR=$folder systemd-analyze verify --user --man=no "$folder"/storagex-backup.* 2>"$work/warnings"
     cat "$work/warnings"
     [ ! -s "$work/warnings" ]

@@ -26,3 +26,19 @@ done
 # With space again, the same command goes through.
 mount -o remount,size=10m disk
 sx-put --to ./disk/store <frames | sx-get | sx-decode | cmp - stream
+
+# The list of the files in a backup needs space in TMPDIR; one that is cut short is no list.
+mkdir tree tmp
+seq 3000 | sed 's|^|tree/a-name-of-some-length-|' | xargs touch
+mount -t tmpfs -o size=64k none tmp
+! TMPDIR=$PWD/tmp storagex backup tree tree 2>said || fail 'a backup without the whole list'
+grep -q '^storagex: error: .*/tmp/.*/files: cannot write the list of files$' said || fail "$(cat said)"
+grep -qx 'storagex: hint: TMPDIR names a folder that has space for it' said || fail "$(cat said)"
+! grep -v '^[a-z-]*: \(error\|hint\): ' said || fail "$(cat said)"
+refuses 1 "no backup of 'tree'" storagex list tree
+[ -z "$(ls -A tmp)" ] || fail "left behind: $(ls -A tmp)"
+mount -o remount,size=1m tmp
+TMPDIR=$PWD/tmp storagex backup tree tree
+mv tree before
+storagex restore tree tree/a-name-of-some-length-3000
+[ "$(ls tree)" = a-name-of-some-length-3000 ] || fail "$(ls tree)"

@@ -15,8 +15,14 @@ ln -s nowhere link
 refuses 1 'link: exists already' storagex download key link
 [ ! -e nowhere ] || fail 'written through a link'
 mkdir folder
-refuses 1 'folder: exists already' storagex download key folder
-refuses 1 'folder: cannot write' storagex download -f key folder
+for option in '' -f; do
+    for folder in folder folder/; do
+        refuses 1 "$folder: a folder, expected a file" storagex download $option key "$folder"
+        it_said -qx 'storagex: hint: to write into it: storagex download KEY folder/NAME' || fail 'no such hint'
+    done
+done
+storagex download key folder/name
+[ "$(cat folder/name)" = new ] || fail 'another file'
 
 storagex download -f key
 [ "$(cat file)" = new ] || fail 'not replaced'

@@ -133,6 +133,12 @@ storagex backup quick echo second
 storagex restore quick | grep -qx second
 rm -r state/storagex/quick
 
+# Without a folder for temporary files there is no backup, and no restore of one.
+for command in backup restore; do
+    TMPDIR=$PWD/nowhere refuses 1 'nowhere: cannot write, expected a folder for temporary' storagex "$command" docs tree
+done
+[ "$(storagex list docs | wc -l)" -eq 2 ] || fail "$(storagex list docs)"
+
 # All keys, for paper: two and their catalogues, and one.
 storagex keys >paper
 [ "$(grep -c '^file://' paper)" -eq 5 ] || fail "$(cat paper)"
@@ -146,6 +152,8 @@ storagex keys >paper
 script=$(sed -n '/^while read -r line/,/^done/p' "${0%/*}/../../man/storagex.1" | sed "s|~/.local/state|$PWD/again|; s|keys.txt|paper|")
 eval "$script"
 (XDG_STATE_HOME=$PWD/again && cd out && storagex restore docs tree/ü && cmp tree/ü ../tree/ü && rm -r tree)
+storagex list docs | awk -F '\t' -v OFS='\t' '{ $3 = $4 = "-" } 1' >listed
+XDG_STATE_HOME=$PWD/again storagex list docs | cmp - listed
 [ "$(XDG_STATE_HOME=$PWD/again storagex keys)" = "$(cat paper)" ] || fail 'other keys'
 
 # check: 0, and 1 once a picture is lost.
@@ -166,7 +174,25 @@ storagex backup safe tree
 rm "$(find safe -name '*.png' -size +2000k | head -n 1)"
 ! storagex check safe >said 2>&1 || fail "$(cat said)"
 grep -q '^result: all data can be restored' said || fail "$(cat said)"
-grep -qx 'storagex: hint: storagex repair stores it again' said || fail "$(cat said)"
+# What cron mails if stdout goes nowhere: which backup, what is the matter, and what to do.
+cat >expected <<END
+storagex: note: 'safe': all data can be restored, but some redundancy is lost
+storagex: hint: storagex repair stores it again
+END
+grep '^storagex: ' said | cmp - expected
+# A name that can't be checked stops no other.
+mkdir state/storagex/broken
+cp state/storagex/safe/*.key state/storagex/broken
+echo nonsense >config/storagex/broken.conf
+for command in check repair; do
+    status=0
+    storagex "$command" broken nobody docs >out/said 2>said || status=$?
+    [ "$status" -eq 1 ] || fail "status $status: $(cat said)"
+    grep -q 'error: .*/broken.conf: line 1: expected SETTING = VALUE' said || fail "$(cat said)"
+    grep -q "error: no backup of 'nobody'" said || fail "$(cat said)"
+    [ "$command" = repair ] || grep -q '^result: everything is there' out/said || fail "$(cat out/said)"
+done
+rm -r state/storagex/broken out/said
 # Of several statuses the worst counts: something is lost, a name can't be checked, redundancy is lost.
 storagex backup unchecked echo text
 echo 'store = nope://x' >config/storagex/unchecked.conf
@@ -197,6 +223,7 @@ for paths in '' precious/file; do
     storagex restore precious ${paths:+"$paths"} 2>said || status=$?
     [ "$status" -eq 1 ] || fail "status $status: $(cat said)"
     grep -qx 'storagex: error: tar could not write all files' said || fail "$(cat said)"
+    grep -q '^storagex: hint: tar says why; if files exist, .* -f$' said || fail "$(cat said)"
 done
 grep -qx mine precious/file
 storagex restore -f precious
