@@ -1129,6 +1129,27 @@ fn a_url_that_does_not_delete_keeps_its_line() {
     assert!(error.contains("line 2: http://"), "{error}");
     let lines = fs::read_to_string(folder.path().join("deletions")).unwrap();
     assert_eq!(lines.lines().count(), 3);
+    // Another picture in its place shows that it is gone, too.
+    let (_, other) = picture(10);
+    host.kept.lock().unwrap().insert("/u/1.png".into(), other);
+    assert_eq!(prune().unwrap().removed.pictures, 1);
+}
+
+/// Only an answer of the host shows that a picture is gone; the line is the only copy of its URL.
+#[test]
+fn a_picture_that_cannot_be_asked_for_keeps_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Circle);
+    let file = uploader(folder.path(), &host, JSON, "");
+    put_text("old", &file, &config(folder.path()));
+    let new = [put_text("new", &file, &config(folder.path()))];
+    let prune = || prune_at_once(folder.path(), file.as_os_str(), &new);
+    assert_eq!(prune().unwrap().fossils.pictures, 2);
+    let error = prune().unwrap_err();
+    assert!(matches!(error.kind(), Kind::Host(_)), "{error}");
+    assert!(error.to_string().contains("redirects"), "{error}");
+    let lines = fs::read_to_string(folder.path().join("deletions")).unwrap();
+    assert_eq!(lines.lines().count(), 4);
 }
 
 /// Runs the wrapper with a folder as its home.

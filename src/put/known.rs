@@ -466,7 +466,8 @@ impl Known {
     fn is_there(&self, name: &Name, place: &Location, png: &[u8]) -> Result<bool> {
         match compare(self.store.as_ref(), place, &name.digest, png) {
             Ok(comparison) => Ok(comparison.is_good()),
-            Err(e) if e.is_loss() => Ok(false),
+            // A page, or a redirect that leads nowhere: to send the picture again does no harm.
+            Err(e) if e.is_loss() || matches!(e.kind(), Kind::Host(_)) => Ok(false),
             Err(e) => Err(e.at(place)),
         }
     }
