@@ -65,7 +65,7 @@ pub struct Salvaged {
 /// # Errors
 ///
 /// [`Kind::Lost`] if nothing of the index is left; [`Kind::Index`] if indexes of several streams
-/// have lost their roots; those of writing.
+/// have lost their roots, or if one begins far behind the others; those of writing.
 pub fn salvage(
     source: impl Into<Source>,
     output: &mut impl Write,

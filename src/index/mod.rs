@@ -187,9 +187,7 @@ impl Index {
             return Err(bad(format!("protocol_version {found}, expected 2.0")));
         }
         let (frames, size) = (index.frames, index.size);
-        if let Some(found) = [frames, size].into_iter().find(|number| number >> 63 > 0) {
-            return Err(bad(format!("number {found}, expected one below 2^63")));
-        }
+        check_numbers([frames, size])?;
         if cover.total.is_some() && !index.filename.is_empty() {
             let found = shown(&index.filename);
             return Err(bad(format!(
@@ -224,34 +222,32 @@ impl Index {
             let what = format!("copies of an entry: {found}");
             return Err(bad(format!("{what}, expected at most {most}")));
         }
-        let (mut seq, mut offset) = (Some(cover.seq), Some(cover.offset));
+        // No sum of two numbers below 2^63 overflows.
+        let (mut seq, mut offset) = (cover.seq, cover.offset);
         for (i, entry) in entries.iter().enumerate() {
+            check_numbers([entry.seq, entry.offset, entry.size])?;
             let seq_is_right = match is_leaf || i == 0 {
-                true => Some(entry.seq) == seq,
-                false => Some(entry.seq) > seq,
+                true => entry.seq == seq,
+                false => entry.seq > seq,
             };
-            if !seq_is_right || Some(entry.offset) != offset {
+            if !seq_is_right || entry.offset != offset {
                 let (found, at) = (entry.seq, entry.offset);
                 return Err(bad(format!(
                     "entry {i} with seq {found} and offset {at} is out of place"
                 )));
             }
-            seq = if is_leaf {
-                entry.seq.checked_add(1)
-            } else {
-                Some(entry.seq)
-            };
-            offset = entry.offset.checked_add(entry.size);
+            seq = if is_leaf { entry.seq + 1 } else { entry.seq };
+            offset = entry.offset + entry.size;
         }
-        let end = cover.seq.checked_add(self.frames);
+        let end = cover.seq + self.frames;
         let seq_fits = if is_leaf { seq == end } else { seq < end };
-        if entries.is_empty() || !seq_fits || offset != cover.offset.checked_add(self.size) {
+        if entries.is_empty() || !seq_fits || offset != cover.offset + self.size {
             let (count, frames, size) = (entries.len(), self.frames, self.size);
             return Err(bad(format!(
                 "{count} entries don't add up to {frames} frames of {size} bytes"
             )));
         }
-        Ok(())
+        check_numbers([end, offset])
     }
 
     /// Checks that groups cover the pieces, and that none is too large, before any memory is
@@ -318,6 +314,14 @@ impl GroupEntry {
             ));
         }
         Ok(())
+    }
+}
+
+/// Checks that numbers are at most 2^63 - 1.
+fn check_numbers(numbers: impl IntoIterator<Item = u64>) -> Result<()> {
+    match numbers.into_iter().find(|number| number >> 63 > 0) {
+        Some(found) => Err(bad(format!("number {found}, expected one below 2^63"))),
+        None => Ok(()),
     }
 }
 
