@@ -385,8 +385,10 @@ fn a_lower_index_that_is_gone_loses_what_it_lists() {
     assert!(back[..start] == bytes[..start] && back[start..].iter().all(|&byte| byte == 0));
     // The root gone, nobody knows anything.
     fs::remove_file(&indexes[0]).unwrap();
-    let error = get::salvage(&done.keys, &mut Vec::new(), &Options::default()).unwrap_err();
+    let mut frames = Vec::new();
+    let error = get::salvage(&done.keys, &mut frames, &Options::default()).unwrap_err();
     assert!(matches!(error.kind(), Kind::Lost { .. }), "{error}");
+    assert!(frames.is_empty()); // not a whole stream of nothing
 }
 
 /// What is below a root that is gone is found in the folder, and no other stream is taken for it.
