@@ -233,6 +233,7 @@ def jpegs(photo):
     vector("jpeg_too_many_scans", "there are at most 64 scans", progressive[:-2] + progressive[progressive.index(b"\xff\xda") : -2] * 65 + b"\xff\xd9", error="frame 0: damaged JPEG: over 64 scans")
     vector("jpeg_too_long", "a JPEG is not much longer than its samples", whole[:2] + (b"\xff\xfe\xff\xff" + bytes(65533)) * 17 + whole[2:], error="frame 0: damaged JPEG: over 1048576 bytes")
     vector("jpeg_fill_bytes", "any marker may have fill bytes before it", whole[:2] + b"\xff\xff" + whole[2:-2] + b"\xff\xff\xff\xd9", error="frame 0: a photo or a drawing")
+    vector("jpeg_fill_bytes_late", "also beyond the first mebibyte", whole[:scan] + (b"\xff\xfe\xff\xff" + bytes(65533)) * 16 + b"\xff\xff\xff" + whole[scan:], error="frame 0: a photo or a drawing")
     vector("jpeg_bytes_after", "nothing stands between pictures", whole + b"\n", error="frame 0: a photo or a drawing")
 
 
