@@ -968,9 +968,8 @@ fn pruned_by_the_urls_that_delete() {
     );
     config.deletions = None;
     let store = store::open(file.as_os_str(), &config).unwrap();
-    let day = |day: u32| Options {
-        started: std::time::UNIX_EPOCH + Duration::from_secs(86400) * (20_000 + day),
-        ..Options::default()
+    let day = |day: u32| {
+        Options::new(std::time::UNIX_EPOCH + Duration::from_secs(86400) * (20_000 + day))
     };
     let text = || fs::read_to_string(&deletions).unwrap();
     let called = || {
@@ -1030,7 +1029,7 @@ fn prune_at_once(
 ) -> Result<put::prune::Pruned> {
     let options = put::prune::Options {
         grace: Duration::ZERO,
-        ..Default::default()
+        ..put::prune::Options::new(std::time::SystemTime::now())
     };
     let config = Config {
         deletions: None,
