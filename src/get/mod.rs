@@ -22,7 +22,8 @@ pub use repair::{Repaired, repair, repair_to};
 pub use salvage::{Salvaged, salvage};
 
 use crate::error::{Error, Kind, Result, shown};
-use crate::index::{self, Found, Piece, Role};
+pub use crate::index::Role;
+use crate::index::{self, Found, Piece};
 use crate::key::{Key, Keys, Name, Source};
 use crate::pipeline;
 use crate::store;
