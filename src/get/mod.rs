@@ -2,6 +2,7 @@
 
 mod check;
 mod fetch;
+mod findings;
 mod flights;
 mod gather;
 mod home;
