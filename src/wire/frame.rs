@@ -402,6 +402,9 @@ fn parse_trailer(bytes: &[u8]) -> Result<Trailer> {
     if kind != FrameKind::Data && bytes[7] != 0 {
         return Err(field("flags of an index or parity frame", bytes[7], "0"));
     }
+    if kind == FrameKind::Parity && codec != Codec::Stored {
+        return Err(field("codec of a parity frame", bytes[6], "0"));
+    }
     let is_last = matches!(place, Place::Last { .. });
     if raw_length == 0 && kind != FrameKind::Index && !is_last {
         return Err(field(
