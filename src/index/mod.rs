@@ -9,16 +9,13 @@ pub use walker::{Fetch, Found, Group, Lost, Piece, Turn, Walker};
 
 use crate::error::{Error, Kind, Result, shown};
 use crate::key::{Digest, Key, Location, Name};
+use crate::object::{self, Object};
 use crate::wire::chunk::Unpacker;
 use crate::wire::frame::{self, Codec, FrameKind, Trailer};
 use crate::wire::parity::{MOST_DATA, MOST_PARITY};
 use crate::wire::{MAX_LIMIT, parity};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::HashSet;
-use std::fmt;
-use std::marker::PhantomData;
 
 /// The most levels of a tree of indexes.
 pub const MAX_LEVELS: usize = 8;
@@ -107,7 +104,7 @@ pub struct GroupEntry {
     /// Length of its shards, in bytes.
     pub shard: u64,
     /// Its parity frames.
-    #[serde(deserialize_with = "some_objects")]
+    #[serde(deserialize_with = "object::array")]
     pub parity: Vec<ParityEntry>,
 }
 
@@ -120,28 +117,7 @@ pub struct ParityEntry {
     pub checksum: String,
 }
 
-/// A value that is written as an object: serde would take an array of its members, too.
-struct Object<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        struct Members<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
-            type Value = T;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<T, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map))
-            }
-        }
-        from.deserialize_map(Members(PhantomData)).map(Object)
-    }
-}
-
-/// Reads a number; null is none.
+/// Reads a number; null is an error.
 fn number<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<u64>, D::Error> {
     u64::deserialize(from).map(Some)
 }
@@ -150,14 +126,7 @@ fn number<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<u64>
 fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     from: D,
 ) -> std::result::Result<Option<Vec<T>>, D::Error> {
-    some_objects(from).map(Some)
-}
-
-fn some_objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    from: D,
-) -> std::result::Result<Vec<T>, D::Error> {
-    let objects = Vec::<Object<T>>::deserialize(from)?;
-    Ok(objects.into_iter().map(|Object(object)| object).collect())
+    object::array(from).map(Some)
 }
 
 /// What an index has to cover, according to its parent or to the key.
