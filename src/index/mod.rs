@@ -41,14 +41,14 @@ pub struct Index {
     pub size: u64,
     /// Data frames that it covers.
     pub frames: u64,
-    /// The data frames; or
+    /// The data frames, in an index that lists these. Exactly one of `pieces` and `indexes` is present.
     #[serde(
         default,
         deserialize_with = "objects",
         skip_serializing_if = "Option::is_none"
     )]
     pub pieces: Option<Vec<Entry>>,
-    /// the indexes one level below.
+    /// The indexes one level below, in any other index.
     #[serde(
         default,
         deserialize_with = "objects",
@@ -122,7 +122,7 @@ fn number<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<u64>
     u64::deserialize(from).map(Some)
 }
 
-/// Reads an array of objects; null is none.
+/// Reads an array of objects; null is an error.
 fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     from: D,
 ) -> std::result::Result<Option<Vec<T>>, D::Error> {

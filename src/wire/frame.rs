@@ -71,7 +71,7 @@ pub enum Place {
 /// The trailer of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trailer {
-    /// Data or index.
+    /// Data, index or parity.
     pub kind: FrameKind,
     /// How the payload is encoded.
     pub codec: Codec,
