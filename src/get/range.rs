@@ -202,8 +202,8 @@ struct Tools {
     packer: Packer,
 }
 
-/// Fetches the frames that hold these bytes, many at once, and cuts them; calls `each` with what
-/// every one of them has, in order.
+/// Fetches the frames that hold these bytes, many at once, and cuts them; calls `each` with each of
+/// the cuts, in order.
 fn walk(
     keys: &Keys,
     bytes: &Range<u64>,

@@ -1,10 +1,10 @@
 //! What is known to be in a store: from the indexes of earlier keys, and from a journal.
 //!
-//! A picture that is known is not put, and the store isn't asked for it. But nobody is believed without
-//! a check: the first picture that a source knows is read back before any of it is passed over, and
-//! then one in a hundred. Where one is missing or damaged it is put again, and from then on everything
-//! that this source knows is read back first. What was passed over unread until then is looked for
-//! before the key is given: see [`Known::has_doubt`].
+//! A picture that is known is not put, and the store isn't asked for it. But each source is checked: the
+//! first picture that it knows is read back before any of it is passed over, and then one in a hundred.
+//! Where one is missing or damaged it is put again, and from then on everything that this source knows
+//! is read back first. What was passed over unread until then is looked for before the key is given: see
+//! [`Known::has_doubt`].
 //!
 //! An index says by URLs where pictures are on image hosts, which may be any hosts. What an index lists is
 //! believed only of URLs that this host can have given, by their origin. Many hosts give URLs of another

@@ -84,7 +84,7 @@ pub struct Trailer {
 }
 
 impl Trailer {
-    /// What a seal covers of it: the first [`HEAD`] bytes.
+    /// The part of the trailer that a seal covers: its first [`HEAD`] bytes.
     #[must_use]
     pub fn head(&self) -> [u8; HEAD] {
         let (mut flags, offset) = match self.place {
