@@ -323,14 +323,16 @@ pub fn resembles(pixels: &[u8]) -> bool {
 
 /// Reads the trailer of a frame, and the CRC-32 of its payload, which [`payload`] returns.
 ///
-/// Checks everything that "What a reader MUST do" lists from the CRC on. The caller must check the
-/// magic first ([`has_magic`]). `limit` is the greatest raw length allowed.
+/// Checks everything that "What a reader MUST do" lists from the magic on. `limit` is the greatest raw
+/// length allowed.
 ///
 /// # Errors
 ///
-/// [`Kind::Checksum`], [`Kind::Version`] or [`Kind::Field`].
+/// [`Kind::NotFrame`] without the magic; [`Kind::Checksum`], [`Kind::Version`] or [`Kind::Field`].
 pub fn parse(pixels: &[u8], limit: usize) -> Result<(Trailer, u32)> {
-    debug_assert!(has_magic(pixels));
+    if !has_magic(pixels) {
+        return Err(Kind::NotFrame("bytes without the magic".into()).into());
+    }
     let (body, trailer) = pixels.split_at(pixels.len() - TRAILER);
     let expected = u32_at(trailer, 28);
     let (found, payload_crc) = checksums(&pixels[..pixels.len() - 4]);

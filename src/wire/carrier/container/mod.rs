@@ -218,6 +218,10 @@ pub fn single(input: impl Read, limit: usize, picture: &mut Vec<u8>) -> Result<(
 }
 
 /// Width and height of a picture that [`Pictures`] found.
+///
+/// # Panics
+///
+/// If [`Pictures`] hasn't found it.
 #[must_use]
 pub fn size(picture: &[u8]) -> Size {
     let size = match Format::of(picture) {
