@@ -109,13 +109,12 @@ pub fn run(args: &super::Args, config: &Config) -> Result<ExitCode> {
         .into());
     }
     let options = Options {
-        started,
         grace: Duration::from_secs_f64(of_prune.grace.unwrap_or(GRACE) * 86400.0),
         dry_run: of_prune.dry_run,
         jobs: args.jobs,
         limit: args.limit.bytes(),
         folder: std::env::temp_dir(),
-        ..Options::default()
+        ..Options::new(started)
     };
     let config = Config {
         deletions: None, // which is read, and not added to

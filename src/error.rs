@@ -260,11 +260,32 @@ impl Error {
         &self.kind
     }
 
-    /// Whether a picture is lost, and not just out of reach.
+    /// Whether a store doesn't have a picture, or has something else in its place. A picture behind any
+    /// other error may still be there.
     pub(crate) fn is_loss(&self) -> bool {
-        !matches!(
+        matches!(
             self.kind,
-            Kind::Io(_) | Kind::Refused { .. } | Kind::Untrusted(_)
+            Kind::NotFound
+                | Kind::Gone
+                | Kind::Altered(_)
+                | Kind::Digest { .. }
+                | Kind::NotPicture(_)
+                | Kind::BadPicture(_)
+                | Kind::Unsupported(_)
+                | Kind::CutShort(_)
+                | Kind::TooLarge { .. }
+                | Kind::NotFrame(_)
+                | Kind::Lossy
+                | Kind::Harmed(_)
+                | Kind::Uncorrectable { .. }
+                | Kind::OldPiece
+                | Kind::NotPiece(_)
+                | Kind::Version(_)
+                | Kind::Field { .. }
+                | Kind::Checksum { .. }
+                | Kind::Payload
+                | Kind::WrongKind(_)
+                | Kind::Index(_)
         )
     }
 

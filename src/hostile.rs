@@ -206,11 +206,26 @@ pub fn index(data: &[u8]) {
     }
     let root = index::Link {
         digest: Digest::of(b""),
-        places: vec![location],
+        places: vec![location.clone()],
     };
-    let mut texts = texts.into_iter();
-    let fetch = move |_: &_| texts.next().ok_or_else(|| Error::from(Kind::NotFound));
-    let mut walker = Walker::new(root, 0, Box::new(fetch));
+    let fetch = |mut texts: std::vec::IntoIter<Vec<u8>>| -> index::Fetch {
+        Box::new(move |_| texts.next().ok_or_else(|| Error::from(Kind::NotFound)))
+    };
+    let first = texts.first().map(|text| index::part(text, &location));
+    if let Some(Ok(part)) = first {
+        let ends = [part.seq + part.total.0, part.offset + part.total.1];
+        assert!(ends.iter().all(|&end| i64::try_from(end).is_ok()));
+        walk(Walker::of_part(
+            root.clone(),
+            &part,
+            fetch(texts.clone().into_iter()),
+        ));
+    }
+    walk(Walker::new(root, 0, fetch(texts.into_iter())));
+}
+
+/// Goes through what an index covers.
+fn walk(mut walker: Walker) {
     while let Ok(Some(found)) = walker.next() {
         if let index::Found::Piece(index::Piece {
             group: Some((group, number)),

@@ -80,6 +80,7 @@ pub mod index;
 pub mod input;
 pub mod key;
 pub mod members;
+mod object;
 pub mod output;
 mod pipeline;
 pub mod probe;

@@ -49,7 +49,7 @@ pub fn slots(jobs: usize) -> usize {
 }
 
 /// Fills, works on and drains items in slots made by `slot`, until `fill` returns false. `T` is
-/// the scratch of a worker.
+/// the scratch of a worker. No jobs count as one.
 ///
 /// # Errors
 ///
@@ -69,7 +69,7 @@ where
     Work: Fn(&mut S, &mut T) -> Result<()> + Send + Sync + 'static,
     Drain: FnMut(&mut S) -> Result<()>,
 {
-    assert!(jobs > 0, "internal error: no jobs");
+    let jobs = jobs.max(1);
     let (free, free_slots) = mpsc::channel();
     for _ in 0..slots(jobs) {
         free.send(slot()).expect("internal error: receiver is here");
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn keeps_the_order_with_any_number_of_jobs() {
-        for jobs in [1, 2, 8] {
+        for jobs in [0, 1, 2, 8] {
             let (result, out) = count(jobs, 200, None);
             result.unwrap();
             assert_eq!(out, (0..200).collect::<Vec<_>>());

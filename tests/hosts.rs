@@ -12,12 +12,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use storagex::get::{Health, Sample};
 use storagex::key::Digest;
 use storagex::probe::{self, Fate};
 use storagex::store::{self, Comparison, Config, Verify};
 use storagex::wire::carrier::container::Pictures;
 use storagex::wire::carrier::sturdy::{Corrections, Level};
 use storagex::wire::frame::{FrameKind, Size};
+use storagex::wire::parity::Parity;
 use storagex::wire::{Carrier, DEFAULT_LIMIT, read_frame};
 use storagex::{Key, Kind, Result, decode, encode, get, put};
 
@@ -979,9 +981,8 @@ fn pruned_by_the_urls_that_delete() {
     );
     config.deletions = None;
     let store = store::open(file.as_os_str(), &config).unwrap();
-    let day = |day: u32| Options {
-        started: std::time::UNIX_EPOCH + Duration::from_secs(86400) * (20_000 + day),
-        ..Options::default()
+    let day = |day: u32| {
+        Options::new(std::time::UNIX_EPOCH + Duration::from_secs(86400) * (20_000 + day))
     };
     let text = || fs::read_to_string(&deletions).unwrap();
     let called = || {
@@ -1041,7 +1042,7 @@ fn prune_at_once(
 ) -> Result<put::prune::Pruned> {
     let options = put::prune::Options {
         grace: Duration::ZERO,
-        ..Default::default()
+        ..put::prune::Options::new(std::time::SystemTime::now())
     };
     let config = Config {
         deletions: None,
@@ -1140,6 +1141,113 @@ fn a_url_that_does_not_delete_keeps_its_line() {
     assert!(error.contains("line 2: http://"), "{error}");
     let lines = fs::read_to_string(folder.path().join("deletions")).unwrap();
     assert_eq!(lines.lines().count(), 3);
+    // Another picture in its place shows that it is gone, too.
+    let (_, other) = picture(10);
+    host.kept.lock().unwrap().insert("/u/1.png".into(), other);
+    assert_eq!(prune().unwrap().removed.pictures, 1);
+}
+
+/// Only an answer of the host shows that a picture is gone; the line is the only copy of its URL.
+#[test]
+fn a_picture_that_cannot_be_asked_for_keeps_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new(Manners::Circle);
+    let file = uploader(folder.path(), &host, JSON, "");
+    put_text("old", &file, &config(folder.path()));
+    let new = [put_text("new", &file, &config(folder.path()))];
+    let prune = || prune_at_once(folder.path(), file.as_os_str(), &new);
+    assert_eq!(prune().unwrap().fossils.pictures, 2);
+    let error = prune().unwrap_err();
+    assert!(matches!(error.kind(), Kind::Host(_)), "{error}");
+    assert!(error.to_string().contains("redirects"), "{error}");
+    let lines = fs::read_to_string(folder.path().join("deletions")).unwrap();
+    assert_eq!(lines.lines().count(), 4);
+}
+
+/// Each frame of a line counts once, and is good if a host has it; the sample is the same on all hosts.
+#[test]
+fn the_hosts_of_a_line_are_checked_together() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let hosts = [(); 2].map(|()| Host::new(Manners::Good));
+    let open = |at: usize| {
+        let folder = folders[at].path();
+        let file = uploader(folder, &hosts[at], JSON, "");
+        store::open(file.as_os_str(), &config(folder)).unwrap()
+    };
+    let (_, frames) = frames();
+    let options = put::Options {
+        parity: Some(Parity { data: 4, parity: 1 }),
+        ..Default::default()
+    };
+    let stores = [open(0), open(1)];
+    let keys = put(Cursor::new(frames), &stores, &options).unwrap().keys;
+    let check = |sample| get::check(&keys, sample, &get::Options::default()).unwrap();
+    let whole = check(Sample::All);
+    assert_eq!(whole.health(), Health::Whole);
+    assert_eq!((whole.data.good, whole.parity.good), (5, 2));
+    let sampled = check(Sample::Frames(2));
+    assert_eq!((sampled.data.total(), sampled.sample), (2, Some((2, 5))));
+
+    // The paths of the data frames on each host; a line has two keys for each.
+    let paths = |at: usize| {
+        let mut paths = Vec::new();
+        let tree = storagex::Keys::from(keys.all()[2 * at].clone());
+        let list = get::list(&tree, &get::Options::default(), |source, role| {
+            if role == get::Role::Data {
+                paths.push(source.location().url().path().to_owned());
+            }
+            Ok(())
+        });
+        list.unwrap();
+        paths
+    };
+    let lists = [paths(0), paths(1)];
+    let lose = |at: usize, number: usize| {
+        let mut kept = hosts[at].kept.lock().unwrap();
+        assert!(kept.remove(&lists[at][number]).is_some());
+    };
+    let found = |report: &get::Report| {
+        let lost: u64 = report
+            .lost
+            .iter()
+            .map(|gap| gap.frames.end - gap.frames.start)
+            .sum();
+        (
+            report.data.good,
+            report.data.missing,
+            report.rebuildable,
+            lost,
+        )
+    };
+    lose(0, 1);
+    let report = check(Sample::All);
+    assert_eq!(found(&report), (5, 0, 0, 0));
+    assert_eq!(report.health(), Health::Degraded);
+    for _ in 0..5 {
+        assert_eq!(found(&check(Sample::Frames(4))), (4, 0, 0, 0));
+    }
+    lose(1, 1);
+    assert_eq!(found(&check(Sample::All)), (4, 1, 1, 0));
+    for at in 0..2 {
+        lose(at, 2);
+    }
+    let report = check(Sample::All);
+    assert_eq!(found(&report), (3, 2, 0, 2));
+    assert_eq!(report.lost[0].frames, 1..3);
+    assert_eq!(report.parity.total(), 2);
+    for _ in 0..5 {
+        let (good, missing, _, lost) = found(&check(Sample::Frames(3)));
+        assert_eq!((good + missing, missing), (3, lost));
+    }
+    // Without the root of the first tree the second one tells how many there are.
+    for key in &keys.all()[..2] {
+        let path = key.location.url().path().to_owned();
+        hosts[0].kept.lock().unwrap().remove(&path).unwrap();
+    }
+    let report = check(Sample::Frames(2));
+    assert_eq!((report.data.total(), report.sample), (2, Some((2, 5))));
+    assert!(report.confidence() < 1.0);
+    assert_eq!(found(&check(Sample::All)), (3, 2, 0, 2));
 }
 
 /// Runs the wrapper with a folder as its home.

@@ -274,7 +274,7 @@ fn indexes_that_are_refused() {
         (
             "huge",
             change("/pieces/1/size", json!(u64::MAX)),
-            "don't add up",
+            "number 18446744073709551615, expected one below 2^63",
         ),
         (
             "gap",

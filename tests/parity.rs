@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use storagex::get::{self, Health, Options, Sample};
+use storagex::key::Digest;
 use storagex::put::{self, Role};
 use storagex::store::{self, Config, Store};
-use storagex::wire::frame::Size;
+use storagex::wire::frame::{Codec, FrameKind, Place, Size, Trailer};
+use storagex::wire::{Carrier, DEFAULT_LIMIT, read_frame, write_frame};
 use storagex::{Keys, Kind, Result, decode, encode};
 use tempfile::TempDir;
 
@@ -383,8 +385,10 @@ fn a_lower_index_that_is_gone_loses_what_it_lists() {
     assert!(back[..start] == bytes[..start] && back[start..].iter().all(|&byte| byte == 0));
     // The root gone, nobody knows anything.
     fs::remove_file(&indexes[0]).unwrap();
-    let error = get::salvage(&done.keys, &mut Vec::new(), &Options::default()).unwrap_err();
+    let mut frames = Vec::new();
+    let error = get::salvage(&done.keys, &mut frames, &Options::default()).unwrap_err();
     assert!(matches!(error.kind(), Kind::Lost { .. }), "{error}");
+    assert!(frames.is_empty()); // not a whole stream of nothing
 }
 
 /// What is below a root that is gone is found in the folder, and no other stream is taken for it.
@@ -449,6 +453,49 @@ fn a_root_that_is_gone_while_lower_indexes_are_there() {
         let mut expected = bytes.clone();
         expected[start..end].fill(0);
         assert!(back == expected);
+    }
+
+    // An index of another stream far behind.
+    let put_index = |seq: u64, offset: u64, size: u64| {
+        let digest = Digest::of(b"");
+        let json = format!(
+            r#"{{"protocol_version": 2.0, "filename": "", "piece_width": 16, "piece_height": 16,
+            "size": {size}, "frames": 1, "pieces": [{{"seq": {seq}, "key": "../{}",
+            "offset": {offset}, "size": {size}, "checksum": "blake3:{digest}"}}]}}"#,
+            digest.name()
+        );
+        let trailer = Trailer {
+            kind: FrameKind::Index,
+            codec: Codec::Stored,
+            place: Place::Anywhere,
+            raw_length: u32::try_from(json.len()).unwrap(),
+            sealed: None,
+        };
+        let size = Size::DEFAULT.fit(json.len());
+        let (mut png, mut bytes) = (Vec::new(), Vec::new());
+        write_frame(&trailer, json.as_bytes(), Carrier::Plain, size, &mut png);
+        read_frame(&png, DEFAULT_LIMIT, &mut bytes).unwrap();
+        let location = stores[0].put(&Digest::of(&bytes).into(), &png).unwrap();
+        location.path()
+    };
+    let last = i64::MAX as u64;
+    let far = put_index(60, 1 << 40, 1);
+    let error = salvaged(&keys).unwrap_err().to_string();
+    assert!(
+        error.contains("bytes between it and the index before it"),
+        "{error}"
+    );
+    fs::remove_file(far).unwrap();
+    for (seq, offset, size) in [
+        (last + 1, 60 * 732, 1),
+        (60, last + 1, 1),
+        (60, u64::MAX, 1),
+        (u64::MAX, 60 * 732, 1),
+        (60, last, 1),
+        (last, 60 * 732, 1),
+    ] {
+        put_index(seq, offset, size); // which is none
+        assert_eq!(salvaged(&keys).unwrap().1.len(), bytes.len());
     }
 
     // Two trees without roots can't be told from each other.

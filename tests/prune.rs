@@ -61,9 +61,8 @@ fn comes_back(keys: &Keys, chunks: &str) -> bool {
 fn on_day(day: u32) -> Options {
     let started = SystemTime::UNIX_EPOCH + DAY * (20_000 + day);
     Options {
-        started,
         clock: Arc::new(move || started),
-        ..Options::default()
+        ..Options::new(started)
     }
 }
 
@@ -795,12 +794,13 @@ fn writers_and_a_pruner_for_real() {
         let pruner = folder(&path);
         for round in 0..60 {
             // All keys but the older ones are kept.
+            let started = SystemTime::now();
             let mut keys = vec![base.clone()];
             let all = given.lock().unwrap();
             keys.extend(all.iter().skip(all.len() / 2).map(|(keys, _)| keys.clone()));
             let options = Options {
                 grace: if round % 3 == 0 { Duration::ZERO } else { DAY },
-                ..Options::default()
+                ..Options::new(started)
             };
             drop(all);
             prune(&pruner, &keys, &options).unwrap();

@@ -100,6 +100,43 @@ fn any_range_is_what_was_put() {
     }
 }
 
+/// The limit that lets a frame in lets the part of it out.
+#[test]
+fn a_part_of_a_frame_at_the_limit_is_within_it() {
+    let keep = tempfile::tempdir().unwrap();
+    let (limit, mut frames) = (1 << 20, Vec::new());
+    let size = Size {
+        width: 1024,
+        height: 341,
+    };
+    let bytes = stream(size.capacity());
+    let options = encode::Options {
+        size,
+        level: 0,
+        ..Default::default()
+    };
+    encode(Cursor::new(bytes.clone()), &mut frames, &options).unwrap();
+    let stores = [folder(keep.path())];
+    let done = put(Cursor::new(frames), &stores, &put::Options::default()).unwrap();
+    for range in ["0:", "1:", "0:1"] {
+        let options = get::Options {
+            limit,
+            ..Default::default()
+        };
+        let range: ByteRange = range.parse().unwrap();
+        let (mut frames, mut part) = (Vec::new(), Vec::new());
+        get_range(&done.keys, range, &mut frames, &options).unwrap();
+        let options = decode::Options {
+            limit,
+            ..Default::default()
+        };
+        decode(Cursor::new(frames), &mut part, &options).unwrap();
+        let within = range.within(bytes.len() as u64).unwrap();
+        assert!(part == bytes[usize::try_from(within.start).unwrap()..][..part.len()]);
+        assert_eq!(part.len() as u64, within.end - within.start);
+    }
+}
+
 #[test]
 fn streams_that_follow_one_another_count_as_one() {
     let keep = tempfile::tempdir().unwrap();

@@ -19,7 +19,7 @@ use storagex::store::{self, Batch, Config, Shelf, Store, Verify};
 use storagex::wire::DEFAULT_LIMIT;
 use storagex::wire::carrier::{container, pixels};
 use storagex::wire::frame::Size;
-use storagex::{Error, Kind, Result};
+use storagex::{Error, Key, Kind, Result, get};
 use tempfile::TempDir;
 
 /// What makes a store for a check, empty and its own.
@@ -471,6 +471,39 @@ fn https_to_a_server_of_http_has_no_hint_about_certificates() {
     let said = String::from_utf8(done.stderr).unwrap();
     assert!(said.starts_with("sx-put: error: "), "{said}");
     assert!(!said.contains("SSL_CERT_FILE"), "{said}");
+}
+
+/// A root isn't lost if the server can't be asked for it.
+#[test]
+fn a_root_out_of_reach_is_not_lost() {
+    let plain = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = plain.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for client in plain.incoming() {
+            let answer = b"HTTP/1.1 400 Bad Request\r\n\r\n";
+            client
+                .and_then(|mut client| client.write_all(answer))
+                .unwrap();
+        }
+    });
+    let secure = TlsServer::new(Certificate::Expired, b"");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("certificates.pem");
+    fs::write(&file, &secure.pem).unwrap();
+    for (address, says) in [(address, "no TLS"), (secure.address, "expired")] {
+        let digest = Digest::of(b"");
+        let key = format!(
+            "https://localhost:{}/picture.png#blake3={digest}",
+            address.port()
+        );
+        let options = get::Options {
+            store: config(&[("SSL_CERT_FILE", file.to_str().unwrap())]),
+            ..get::Options::default()
+        };
+        let key: Key = key.parse().unwrap();
+        let error = get::check(&key, get::Sample::All, &options).unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+    }
 }
 
 /// Wrong bytes that come twice are those that the store keeps; others may be the transfer's.

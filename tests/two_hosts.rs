@@ -22,7 +22,7 @@ const FULL: usize = 105 * 105 * 3 - 36;
 /// A stream of frames that are all full but the last one, and the frames: without positions, so that only
 /// their digests tell one from another. Runs of one byte have no place to cut at.
 fn frames() -> (Vec<u8>, Vec<u8>) {
-    let mut bytes: Vec<u8> = (1..10).flat_map(|number| [number; FULL]).collect();
+    let mut bytes: Vec<u8> = (1..10).flat_map(|number| vec![number; FULL]).collect();
     bytes.extend([10; 100]);
     let mut frames = Vec::new();
     let options = encode::Options {
@@ -85,7 +85,7 @@ fn options() -> get::Options {
 fn bytes_of(keys: &Keys) -> Result<Vec<u8>> {
     let (mut frames, mut bytes) = (Vec::new(), Vec::new());
     get_frames(keys, &mut frames, &options())?;
-    decode(Cursor::new(frames), &mut bytes, &Default::default())?;
+    decode(Cursor::new(frames), &mut bytes, &decode::Options::default())?;
     Ok(bytes)
 }
 

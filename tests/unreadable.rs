@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use storagex::get::{self, Health, Sample, check, get as get_frames, repair, salvage};
 use storagex::put::prune::{self, prune};
-use storagex::store::{self, Store};
+use storagex::store::{self, Config, Store};
 use storagex::wire::frame::Size;
 use storagex::{Keys, decode, encode, put};
 
@@ -29,7 +29,7 @@ fn frames() -> (Vec<u8>, Vec<u8>) {
 }
 
 fn open(folder: &Path, name: &str) -> Arc<dyn Store> {
-    store::open(folder.join(name).as_os_str(), &Default::default()).unwrap()
+    store::open(folder.join(name).as_os_str(), &Config::default()).unwrap()
 }
 
 fn put_to(stores: &[Arc<dyn Store>], parity: &str) -> Keys {
@@ -45,7 +45,7 @@ fn files(keys: &Keys, wanted: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     get::list(keys, &get::Options::default(), |source, role| {
         if role.to_string() == wanted {
-            files.push(PathBuf::from(source.location().path()));
+            files.push(source.location().path());
         }
         Ok(())
     })
@@ -62,7 +62,12 @@ fn spoil(file: &Path) {
 fn comes_back(keys: &Keys) {
     let (mut frames_back, mut bytes) = (Vec::new(), Vec::new());
     get_frames(keys, &mut frames_back, &get::Options::default()).unwrap();
-    decode(Cursor::new(frames_back), &mut bytes, &Default::default()).unwrap();
+    decode(
+        Cursor::new(frames_back),
+        &mut bytes,
+        &decode::Options::default(),
+    )
+    .unwrap();
     assert!(bytes == frames().0);
 }
 
@@ -116,7 +121,7 @@ fn a_root_that_cannot_be_read() {
         assert_eq!(whole.health(), Health::Whole);
         assert_eq!(whole.index.good, 3);
         for key in keys.all() {
-            spoil(Path::new(&key.location.path()));
+            spoil(&key.location.path());
         }
         comes_back(&keys);
         assert_eq!(report().index.damaged, 1, "{names:?}");
@@ -206,14 +211,14 @@ fn a_prune_reads_every_root_that_is_there() {
     let stores = [Arc::clone(&store)];
     let other = put(Cursor::new(frames().1), &stores, &named).unwrap().keys;
     let line: Keys = format!("{keys} {other}").parse().unwrap();
-    let root = PathBuf::from(other.first().location.path());
+    let root = other.first().location.path();
     let options = prune::Options {
         dry_run: true,
-        ..prune::Options::default()
+        ..prune::Options::new(std::time::SystemTime::now())
     };
-    prune(&store, &[line.clone()], &options).unwrap();
+    prune(&store, std::slice::from_ref(&line), &options).unwrap();
     spoil(&root);
-    assert!(prune(&store, &[line.clone()], &options).is_err());
+    assert!(prune(&store, std::slice::from_ref(&line), &options).is_err());
     fs::remove_dir(&root).unwrap();
     prune(&store, &[line], &options).unwrap();
 }

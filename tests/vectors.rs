@@ -502,7 +502,7 @@ fn files_of_deletions_are_read_or_refused() {
         let file = folder.path().join("deletions");
         fs::write(&file, &before).unwrap();
         let store = Memory::open("https://host.example");
-        let options = put::prune::Options::default();
+        let options = put::prune::Options::new(SystemTime::now());
         let error = put::prune_deletions(&file, &store, &keys, &options).unwrap_err();
         match (value("lines"), value("error")) {
             (Some(lines), None) => {

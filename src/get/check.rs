@@ -1,6 +1,7 @@
 //! Checks how much of a stream its stores still have.
 
-use super::inspect::{self, Looked, State};
+pub(super) use super::findings::Findings;
+use super::inspect::{self, Picture, State};
 use super::options::Options;
 use super::{Finder, Wait, v1};
 use crate::error::{Error, Result};
@@ -34,11 +35,19 @@ pub struct Count {
 }
 
 impl Count {
-    fn add(&mut self, state: &State) {
+    pub(super) fn add(&mut self, state: &State) {
         match state {
             State::Good(_) => self.good += 1,
             State::Missing => self.missing += 1,
             State::Damaged(_) => self.damaged += 1,
+        }
+    }
+
+    /// The number of those that aren't good: damaged, or missing.
+    pub(super) fn bad(&mut self, is_damaged: bool) -> &mut u64 {
+        match is_damaged {
+            true => &mut self.damaged,
+            false => &mut self.missing,
         }
     }
 
@@ -124,153 +133,6 @@ impl Report {
             .product();
         1.0 - missed
     }
-
-    /// Counts a picture, or a lost index.
-    fn take(&mut self, looked: &Looked, finder: &Finder) {
-        match &looked.lost {
-            Some(lost) => self.lose_index(lost),
-            None => self.add(looked, finder),
-        }
-    }
-
-    fn add(&mut self, looked: &Looked, finder: &Finder) {
-        let picture = looked.picture();
-        for place in &looked.places {
-            let store = self.stores.entry(finder.name(place.home)).or_default();
-            store.add(&place.state);
-            if let State::Good(corrections) = &place.state {
-                self.corrections.join(corrections);
-            }
-        }
-        let count = match picture.role {
-            Role::Data => &mut self.data,
-            Role::Parity => &mut self.parity,
-            Role::Index | Role::Copy => &mut self.index,
-        };
-        let is_damaged = |place: &&inspect::Place| matches!(place.state, State::Damaged(_));
-        if looked.is_good() {
-            count.good += 1;
-        } else if looked.places.iter().any(|place| is_damaged(&place)) {
-            count.damaged += 1;
-        } else {
-            count.missing += 1;
-        }
-        if picture.role == Role::Data && !looked.is_good() {
-            match looked.can_be_had {
-                true => self.rebuildable += 1,
-                false => self.lose(looked),
-            }
-        }
-    }
-
-    fn lose(&mut self, looked: &Looked) {
-        let (seq, offset, size) = looked.picture().stands;
-        let why = looked.places.first().map(|place| match &place.state {
-            State::Damaged(e) => format!("{}: {e}", place.location),
-            _ => format!("{}: not found", place.location),
-        });
-        let end = offset.saturating_add(size);
-        match self.lost.last_mut() {
-            Some(gap) if gap.frames.end == seq => (gap.frames.end, gap.bytes.end) = (seq + 1, end),
-            _ => self.lost.push(Gap {
-                frames: seq..seq + 1,
-                bytes: offset..end,
-                why: why.unwrap_or_default(),
-            }),
-        }
-    }
-
-    fn lose_index(&mut self, lost: &index::Lost) {
-        let (frames, bytes) = lost.total.unwrap_or((u64::MAX, u64::MAX));
-        self.index.missing += 1;
-        self.lost.push(Gap {
-            frames: lost.seq..lost.seq.saturating_add(frames),
-            bytes: lost.offset..lost.offset.saturating_add(bytes),
-            why: lost.error.to_string(),
-        });
-    }
-
-    /// Adds the report on another tree of the same line: only what both have lost is lost.
-    fn join(&mut self, other: Report) {
-        for (to, from) in [
-            (&mut self.data, other.data),
-            (&mut self.parity, other.parity),
-            (&mut self.index, other.index),
-        ] {
-            to.good += from.good;
-            to.missing += from.missing;
-            to.damaged += from.damaged;
-        }
-        self.rebuildable += other.rebuildable;
-        self.corrections.join(&other.corrections);
-        for (store, count) in other.stores {
-            let sum = self.stores.entry(store).or_default();
-            sum.good += count.good;
-            sum.missing += count.missing;
-            sum.damaged += count.damaged;
-        }
-        let both = |a: &Range<u64>, b: &Range<u64>| a.start.max(b.start)..a.end.min(b.end);
-        let lost = std::mem::take(&mut self.lost);
-        for gap in &lost {
-            for other in &other.lost {
-                let frames = both(&gap.frames, &other.frames);
-                if !frames.is_empty() {
-                    self.lost.push(Gap {
-                        frames,
-                        bytes: both(&gap.bytes, &other.bytes),
-                        why: gap.why.clone(),
-                    });
-                }
-            }
-        }
-    }
-}
-
-/// What is found out about a line of keys, tree after tree.
-#[derive(Default)]
-pub(super) struct Findings {
-    /// On the tree that is looked at.
-    tree: Report,
-    /// On those before it.
-    line: Option<Report>,
-    /// Why the root of a tree can't be reached, which may be whole.
-    unreached: Option<Error>,
-}
-
-impl Findings {
-    /// Takes a picture, or a lost index, of the tree.
-    pub fn take(&mut self, looked: &Looked, finder: &Finder) {
-        if let Some(lost) = &looked.lost
-            && lost.total.is_none()
-            && !lost.error.is_loss()
-        {
-            self.unreached = Some(lost.error.again());
-        }
-        self.tree.take(looked, finder);
-    }
-
-    /// Ends a tree.
-    pub fn end_tree(&mut self) {
-        let tree = std::mem::take(&mut self.tree);
-        match &mut self.line {
-            Some(line) => line.join(tree),
-            None => self.line = Some(tree),
-        }
-    }
-
-    /// The report on the line.
-    ///
-    /// # Errors
-    ///
-    /// Why a root can't be reached, if no other tree shows what is lost.
-    pub fn end(self) -> Result<Report> {
-        let report = self.line.expect("internal error: a line without a tree");
-        let is_unknown = |gap: &Gap| gap.frames.end == u64::MAX;
-        match self.unreached {
-            Some(error) if report.lost.iter().any(is_unknown) => Err(error),
-            _ => Ok(report),
-        }
-    }
 }
 
 /// Fetches and checks everything that a line of keys refers to, or a sample, in each of its stores.
@@ -311,34 +173,39 @@ pub fn check(source: impl Into<Source>, sample: Sample, options: &Options) -> Re
         }
     };
     let finder = Finder::new(&keys, options)?;
-    let mut findings = Findings::default();
+    let draw = match sample {
+        Sample::All => None,
+        _ => draw(&finder, sample)?,
+    };
+    let mut findings = Findings::of_sample(draw.as_ref().map(|draw| (draw.needed, draw.left)));
     for number in 0..finder.trees().all().len() {
-        check_tree(number, &finder, sample, options, &mut findings)?;
+        check_tree(number, &finder, draw.clone(), options, &mut findings)?;
         findings.end_tree();
     }
     findings.end()
 }
 
+/// Draws the sample, which is the same in all trees of a line; none if no root can be reached.
+fn draw(finder: &Finder, sample: Sample) -> Result<Option<Lottery>> {
+    let trees = finder.trees();
+    for number in trees.order() {
+        if let Ok(json) = trees.root(number, Wait::Fully) {
+            let root = index::root(&json, &trees.all()[number].root.places[0])?;
+            return Ok(Some(Lottery::new(sample, root.frames, root.size)));
+        }
+    }
+    Ok(None)
+}
+
 fn check_tree(
     number: usize,
     finder: &Arc<Finder>,
-    sample: Sample,
+    mut lottery: Option<Lottery>,
     options: &Options,
     findings: &mut Findings,
 ) -> Result<()> {
-    let mut lottery = None;
-    if sample != Sample::All
-        && let Ok(json) = finder.trees().root(number, Wait::Fully)
-    {
-        let place = &finder.trees().all()[number].root.places[0];
-        let root = index::root(&json, place)?;
-        let all = root.frames;
-        let draw = Lottery::new(sample, all);
-        findings.tree.sample = Some((draw.needed, all));
-        let share = u128::from(root.size) * u128::from(draw.needed) / u128::from(all.max(1));
-        let about = u64::try_from(share).unwrap_or(root.size);
-        options.store.progress.expect(about);
-        lottery = Some(draw);
+    if let Some(lottery) = &lottery {
+        options.store.progress.expect(lottery.bytes);
     }
     inspect::run(
         inspect::Whole::new(number, finder),
@@ -347,7 +214,7 @@ fn check_tree(
         move |picture| {
             lottery
                 .as_mut()
-                .is_none_or(|lottery| lottery.draws(picture.role))
+                .is_none_or(|lottery| lottery.draws(picture))
         },
         |inspector, looked| {
             inspector.look_everywhere(looked);
@@ -362,13 +229,25 @@ fn check_tree(
 }
 
 /// Draws data frames without replacement (selection sampling: Knuth, TAOCP 3.4.2, algorithm S), and
-/// the same share of the parity frames.
+/// the same share of the parity frames. Clones draw the same frames, whichever of them they are asked for.
+#[derive(Clone)]
 struct Lottery {
-    left: u64,
+    /// Data frames to draw, and their share of all.
     needed: u64,
     share: f64,
+    /// About as many bytes as they hold.
+    bytes: u64,
+    seed: u64,
+    random: fastrand::Rng,
+    /// The number of the next data frame.
+    next: u64,
+    left: u64,
     still: u64,
 }
+
+/// More data frames in a row than these are passed over without drawing: no stream has so many below a
+/// lost index, but an index may claim it.
+const FAR: u64 = 1 << 28;
 
 impl Lottery {
     #[expect(
@@ -376,7 +255,7 @@ impl Lottery {
         clippy::cast_sign_loss,
         clippy::cast_possible_truncation
     )]
-    fn new(sample: Sample, all: u64) -> Self {
+    fn new(sample: Sample, all: u64, size: u64) -> Self {
         let needed = match sample {
             Sample::All => all,
             Sample::Frames(frames) => frames.clamp(1, all),
@@ -384,25 +263,51 @@ impl Lottery {
                 ((all as f64 * percent / 100.0).ceil() as u64).clamp(1, all)
             }
         };
+        let bytes = u128::from(size) * u128::from(needed) / u128::from(all.max(1));
+        let seed = fastrand::u64(..);
         Lottery {
-            left: all,
             needed,
             share: needed as f64 / all.max(1) as f64,
+            bytes: u64::try_from(bytes).unwrap_or(size),
+            seed,
+            random: fastrand::Rng::with_seed(seed),
+            next: 0,
+            left: all,
             still: needed,
         }
     }
 
-    fn draws(&mut self, role: Role) -> bool {
-        match role {
-            Role::Index | Role::Copy => true,
-            Role::Parity => fastrand::f64() < self.share,
-            Role::Data => {
-                let drawn = fastrand::u64(0..self.left.max(1)) < self.still;
-                self.left = self.left.saturating_sub(1);
-                self.still -= u64::from(drawn);
-                drawn
+    fn draws(&mut self, picture: &Picture) -> bool {
+        let seq = picture.stands.0;
+        match (picture.role, &picture.group) {
+            (Role::Index | Role::Copy, _) => true,
+            (Role::Data, _) => self.draws_data(seq),
+            (Role::Parity, group) => {
+                let number = group.as_ref().map_or(0, |(_, number)| *number as u64);
+                self.draws_parity(seq, number)
             }
         }
+    }
+
+    /// Whether a data frame is drawn, which is behind those before.
+    fn draws_data(&mut self, seq: u64) -> bool {
+        if seq.saturating_sub(self.next) > FAR {
+            self.left = self.left.saturating_sub(seq - self.next);
+            self.next = seq;
+        }
+        let mut drawn = false;
+        while self.next <= seq {
+            drawn = self.random.u64(0..self.left.max(1)) < self.still;
+            self.next += 1;
+            self.left = self.left.saturating_sub(1);
+            self.still -= u64::from(drawn);
+        }
+        drawn
+    }
+
+    fn draws_parity(&self, group: u64, number: u64) -> bool {
+        let seed = fastrand::Rng::with_seed(self.seed ^ group).u64(..);
+        fastrand::Rng::with_seed(seed ^ number).f64() < self.share
     }
 }
 
@@ -435,8 +340,8 @@ mod tests {
 
     /// The numbers of the data frames that are drawn of `all`.
     fn drawn(sample: Sample, all: u64) -> Vec<u64> {
-        let mut lottery = Lottery::new(sample, all);
-        (0..all).filter(|_| lottery.draws(Role::Data)).collect()
+        let mut lottery = Lottery::new(sample, all, 0);
+        (0..all).filter(|&seq| lottery.draws_data(seq)).collect()
     }
 
     #[test]
@@ -469,6 +374,25 @@ mod tests {
         ] {
             assert_eq!(drawn(sample, 1000).len(), expected, "{sample:?}");
         }
+    }
+
+    /// A tree that has lost an index has the same sample as one that hasn't.
+    #[test]
+    fn what_is_passed_over_changes_nothing() {
+        let lottery = Lottery::new(Sample::Frames(300), 1000, 0);
+        let (mut whole, mut part) = (lottery.clone(), lottery);
+        for seq in 0..1000 {
+            let drawn = whole.draws_data(seq);
+            assert!((100..400).contains(&seq) || part.draws_data(seq) == drawn);
+        }
+        assert_eq!(whole.still, 0);
+        let parity = |number| whole.draws_parity(7, number);
+        let drawn = (0..10_000).filter(|&number| parity(number)).count();
+        assert!((2800..3200).contains(&drawn), "{drawn}");
+        // No index makes it count for years.
+        let mut far = Lottery::new(Sample::Percent(1.0), i64::MAX as u64, 0);
+        far.draws_data(i64::MAX as u64 - 1);
+        assert_eq!(far.left, 0);
     }
 
     fn confidence(drawn: u64, all: u64) -> f64 {

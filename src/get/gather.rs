@@ -128,7 +128,7 @@ pub(super) fn gather(
     let queue: Arc<Mutex<VecDeque<usize>>> = Arc::new(Mutex::new(numbers.into()));
     let enough = Arc::new(AtomicBool::new(false));
     let (sender, came) = mpsc::channel();
-    for _ in 0..jobs.min(AT_ONCE) {
+    for _ in 0..jobs.clamp(1, AT_ONCE) {
         let (queue, enough) = (Arc::clone(&queue), Arc::clone(&enough));
         let (finder, group) = (Arc::clone(finder), Arc::clone(group));
         let (sender, spare) = (sender.clone(), Arc::clone(spare));

@@ -352,13 +352,12 @@ impl Inspector {
             return places;
         }
         let line = self.finder.line();
-        let homes = match picture.turn.and_then(|turn| line.get(turn.0)) {
-            Some(&home) => vec![home],
-            None => {
-                let mut trees = self.homes.iter();
-                let found = trees.find(|(home, _)| *home == picture.home);
-                found.map_or(vec![picture.home], |(_, homes)| homes.clone())
-            }
+        let homes = if let Some(&home) = picture.turn.and_then(|turn| line.get(turn.0)) {
+            vec![home]
+        } else {
+            let mut trees = self.homes.iter();
+            let found = trees.find(|(home, _)| *home == picture.home);
+            found.map_or(vec![picture.home], |(_, homes)| homes.clone())
         };
         let named = homes.iter();
         let named = named.filter_map(|&home| Some((home, self.finder.locate(home, &name)?)));

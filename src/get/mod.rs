@@ -2,6 +2,7 @@
 
 mod check;
 mod fetch;
+mod findings;
 mod flights;
 mod gather;
 mod home;
@@ -23,7 +24,8 @@ pub use repair::{Repaired, repair, repair_to};
 pub use salvage::{Salvaged, salvage};
 
 use crate::error::{Error, Kind, Result, shown};
-use crate::index::{self, Found, Piece, Role};
+pub use crate::index::Role;
+use crate::index::{self, Found, Piece};
 use crate::key::{Key, Keys, Name, Source};
 use crate::pipeline;
 use crate::store;

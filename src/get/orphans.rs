@@ -19,6 +19,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// The most bytes that may be lost in a row, as a multiple of those that the indexes left cover.
+const MOST_GAP: u64 = 1000;
+
 /// An index without its parent.
 struct Orphan {
     link: Link,
@@ -87,7 +90,8 @@ impl Orphans {
     ///
     /// # Errors
     ///
-    /// [`Kind::Index`] if indexes of several streams have lost their roots.
+    /// [`Kind::Index`] if indexes of several streams have lost their roots, or if one begins far behind
+    /// the others.
     pub fn find(finder: &Arc<Finder>, options: &Options) -> Result<Option<Self>> {
         let trees = finder.trees();
         let mut lost = Vec::new();
@@ -256,5 +260,26 @@ fn in_order(orphans: Vec<Orphan>, finder: &Arc<Finder>) -> Result<Vec<Orphan>> {
         let what = "indexes of several streams whose roots are gone, expected those of one";
         return Err(Kind::Index(what.into()).into());
     }
+    check_gaps(&found)?;
     Ok(found)
+}
+
+/// Refuses an index that begins far behind the others: zeros up to it would fill the disk, and it is
+/// hardly of the same stream.
+fn check_gaps(orphans: &[Orphan]) -> Result<()> {
+    let sizes = orphans.iter().map(|orphan| orphan.part.total.1);
+    let covered = sizes.fold(0, u64::saturating_add);
+    let mut end = 0;
+    for orphan in orphans {
+        let gap = orphan.part.offset.saturating_sub(end);
+        if gap > covered.saturating_mul(MOST_GAP) {
+            let what = format!(
+                "{gap} bytes between it and the index before it, expected at most {MOST_GAP} times \
+                 the {covered} bytes that the indexes cover"
+            );
+            return Err(Error::from(Kind::Index(what)).at(&orphan.link.places[0]));
+        }
+        end = orphan.end().1;
+    }
+    Ok(())
 }

@@ -201,8 +201,8 @@ struct Tools {
     packer: Packer,
 }
 
-/// Fetches the frames that hold these bytes, many at once, and cuts them; calls `each` with what
-/// every one of them has, in order.
+/// Fetches the frames that hold these bytes, many at once, and cuts them; calls `each` with each of
+/// the cuts, in order.
 fn walk(
     keys: &Keys,
     bytes: &Range<u64>,
@@ -212,7 +212,7 @@ fn walk(
     let finder = Finder::new(keys, options)?;
     let mut trail = Trail::within(&finder, bytes.clone())?;
     let rebuilder = Rebuilder::new(&finder, options.jobs, options.limit);
-    let bytes = bytes.clone();
+    let (bytes, limit) = (bytes.clone(), options.limit);
     pipeline::run(
         options.jobs,
         || Cut {
@@ -229,7 +229,7 @@ fn walk(
         },
         move |cut, tools: &mut Tools| {
             let fetched = cut.slot.fetch(&rebuilder, &mut tools.bytes);
-            let done = fetched.and_then(|()| cut.cut(&bytes, tools));
+            let done = fetched.and_then(|()| cut.cut(&bytes, limit, tools));
             done.map_err(|e| cut.slot.at(e))
         },
         |cut| each(cut),
@@ -244,7 +244,7 @@ impl Cut {
     }
 
     /// Takes out of the frame what belongs to the part.
-    fn cut(&mut self, bytes: &Range<u64>, tools: &mut Tools) -> Result<()> {
+    fn cut(&mut self, bytes: &Range<u64>, limit: usize, tools: &mut Tools) -> Result<()> {
         let trailer = self.slot.trailer.expect("internal error: not fetched");
         let (offset, size) = (self.slot.piece().offset, self.slot.piece().size);
         crate::wire::stream::Order::check_kind(&trailer)?;
@@ -281,13 +281,14 @@ impl Cut {
         self.piece.codec = codec;
         self.piece.crc = crc32fast::hash(raw);
         self.piece.raw_length = u32::try_from(raw.len()).expect("internal error: over 4 GiB");
-        self.piece.size = size_for(payload.len());
+        self.piece.size = size_for(payload.len(), container::size(&self.slot.png), limit);
         Ok(())
     }
 }
 
-/// The size of a frame for so much payload: as wide as most frames, and as high as it needs.
-fn size_for(payload: usize) -> Size {
+/// The size of a frame for so much payload: as wide as most frames, and as high as it needs; or that
+/// of the frame from which it comes, which is within the limit.
+fn size_for(payload: usize, own: Size, limit: usize) -> Size {
     let row = Size::DEFAULT.width * 3;
     let rows = (payload + HEADER + TRAILER).div_ceil(row as usize);
     let rows = u32::try_from(rows).expect("internal error: a payload over 4 GiB");
@@ -295,5 +296,8 @@ fn size_for(payload: usize) -> Size {
         width: Size::DEFAULT.width,
         height: rows.max(Size::DEFAULT.height),
     };
-    full.fit(payload)
+    match full.fit(payload) {
+        size if size.pixel_bytes() > limit && payload <= own.capacity() => own,
+        size => size,
+    }
 }

@@ -18,9 +18,10 @@ use crate::pipeline;
 use crate::store::Fetched;
 use crate::wire::chunk::Unpacker;
 use crate::wire::frame::{self, Codec, FrameKind, Trailer};
-use std::io::{self, Write};
+use std::io::{self, PipeReader, Read, Write};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 /// The result of salvaging.
@@ -65,7 +66,7 @@ pub struct Salvaged {
 /// # Errors
 ///
 /// [`Kind::Lost`] if nothing of the index is left; [`Kind::Index`] if indexes of several streams
-/// have lost their roots; those of writing.
+/// have lost their roots, or if one begins far behind the others; those of writing.
 pub fn salvage(
     source: impl Into<Source>,
     output: &mut impl Write,
@@ -78,10 +79,14 @@ pub fn salvage(
     if is_sealed(&keys, options)? {
         return walk(&keys, output, options, SEALED);
     }
-    let (reader, mut writer) = io::pipe().map_err(|e| Error::io("cannot make a pipe", e))?;
+    let (pipe, mut writer) = io::pipe().map_err(|e| Error::io("cannot make a pipe", e))?;
+    let (fails, failed) = mpsc::channel();
     let getting = options.clone();
     let from = thread::spawn(move || {
         let done = walk(&keys, &mut writer, &getting, CHUNKS);
+        if let Err(e) = &done {
+            let _ = fails.send(e.again()); // to nobody if it is `encode` that failed
+        }
         drop(writer);
         done
     });
@@ -89,10 +94,27 @@ pub fn salvage(
         jobs: options.jobs.min(4),
         ..encode::Options::default()
     };
-    let encoded = encode(reader, output, &encoding);
+    let encoded = encode(Chunks { pipe, failed }, output, &encoding);
     let done = from.join().expect("internal error: a thread panicked");
     encoded?;
     done
+}
+
+/// What [`walk`] writes. If it fails, so does reading: the end of a pipe alone would be that of the
+/// stream, and `encode` would write a last frame.
+struct Chunks {
+    pipe: PipeReader,
+    /// Sent before the pipe is closed.
+    failed: Receiver<Error>,
+}
+
+impl Read for Chunks {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        match self.pipe.read(to)? {
+            0 => self.failed.try_recv().map_or(Ok(0), |e| Err(e.into_io())),
+            bytes => Ok(bytes),
+        }
+    }
 }
 
 /// What is written of a frame that is left, and for lost bytes.
@@ -105,7 +127,7 @@ struct Form {
 /// The bytes of the stream, with zeros for lost ones.
 const CHUNKS: Form = Form {
     take: chunk,
-    fill: |length, output| io::copy(&mut io::Read::take(io::repeat(0), length), output).map(drop),
+    fill: |length, output| io::copy(&mut io::repeat(0).take(length), output).map(drop),
 };
 
 /// The frames as they are, and nothing for lost ones.

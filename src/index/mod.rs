@@ -9,16 +9,13 @@ pub use walker::{Fetch, Found, Group, Lost, Piece, Turn, Walker};
 
 use crate::error::{Error, Kind, Result, shown};
 use crate::key::{Digest, Key, Location, Name};
+use crate::object::{self, Object};
 use crate::wire::chunk::Unpacker;
 use crate::wire::frame::{self, Codec, FrameKind, Trailer};
 use crate::wire::parity::{MOST_DATA, MOST_PARITY};
 use crate::wire::{MAX_LIMIT, parity};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::HashSet;
-use std::fmt;
-use std::marker::PhantomData;
 
 /// The most levels of a tree of indexes.
 pub const MAX_LEVELS: usize = 8;
@@ -44,14 +41,14 @@ pub struct Index {
     pub size: u64,
     /// Data frames that it covers.
     pub frames: u64,
-    /// The data frames; or
+    /// The data frames, in an index that lists these. Exactly one of `pieces` and `indexes` is present.
     #[serde(
         default,
         deserialize_with = "objects",
         skip_serializing_if = "Option::is_none"
     )]
     pub pieces: Option<Vec<Entry>>,
-    /// the indexes one level below.
+    /// The indexes one level below, in any other index.
     #[serde(
         default,
         deserialize_with = "objects",
@@ -107,7 +104,7 @@ pub struct GroupEntry {
     /// Length of its shards, in bytes.
     pub shard: u64,
     /// Its parity frames.
-    #[serde(deserialize_with = "some_objects")]
+    #[serde(deserialize_with = "object::array")]
     pub parity: Vec<ParityEntry>,
 }
 
@@ -120,44 +117,16 @@ pub struct ParityEntry {
     pub checksum: String,
 }
 
-/// A value that is written as an object: serde would take an array of its members, too.
-struct Object<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        struct Members<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
-            type Value = T;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<T, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map))
-            }
-        }
-        from.deserialize_map(Members(PhantomData)).map(Object)
-    }
-}
-
-/// Reads a number; null is none.
+/// Reads a number; null is an error.
 fn number<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<u64>, D::Error> {
     u64::deserialize(from).map(Some)
 }
 
-/// Reads an array of objects; null is none.
+/// Reads an array of objects; null is an error.
 fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     from: D,
 ) -> std::result::Result<Option<Vec<T>>, D::Error> {
-    some_objects(from).map(Some)
-}
-
-fn some_objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    from: D,
-) -> std::result::Result<Vec<T>, D::Error> {
-    let objects = Vec::<Object<T>>::deserialize(from)?;
-    Ok(objects.into_iter().map(|Object(object)| object).collect())
+    object::array(from).map(Some)
 }
 
 /// What an index has to cover, according to its parent or to the key.
@@ -187,9 +156,7 @@ impl Index {
             return Err(bad(format!("protocol_version {found}, expected 2.0")));
         }
         let (frames, size) = (index.frames, index.size);
-        if let Some(found) = [frames, size].into_iter().find(|number| number >> 63 > 0) {
-            return Err(bad(format!("number {found}, expected one below 2^63")));
-        }
+        check_numbers([frames, size])?;
         if cover.total.is_some() && !index.filename.is_empty() {
             let found = shown(&index.filename);
             return Err(bad(format!(
@@ -224,34 +191,32 @@ impl Index {
             let what = format!("copies of an entry: {found}");
             return Err(bad(format!("{what}, expected at most {most}")));
         }
-        let (mut seq, mut offset) = (Some(cover.seq), Some(cover.offset));
+        // No sum of two numbers below 2^63 overflows.
+        let (mut seq, mut offset) = (cover.seq, cover.offset);
         for (i, entry) in entries.iter().enumerate() {
+            check_numbers([entry.seq, entry.offset, entry.size])?;
             let seq_is_right = match is_leaf || i == 0 {
-                true => Some(entry.seq) == seq,
-                false => Some(entry.seq) > seq,
+                true => entry.seq == seq,
+                false => entry.seq > seq,
             };
-            if !seq_is_right || Some(entry.offset) != offset {
+            if !seq_is_right || entry.offset != offset {
                 let (found, at) = (entry.seq, entry.offset);
                 return Err(bad(format!(
                     "entry {i} with seq {found} and offset {at} is out of place"
                 )));
             }
-            seq = if is_leaf {
-                entry.seq.checked_add(1)
-            } else {
-                Some(entry.seq)
-            };
-            offset = entry.offset.checked_add(entry.size);
+            seq = if is_leaf { entry.seq + 1 } else { entry.seq };
+            offset = entry.offset + entry.size;
         }
-        let end = cover.seq.checked_add(self.frames);
+        let end = cover.seq + self.frames;
         let seq_fits = if is_leaf { seq == end } else { seq < end };
-        if entries.is_empty() || !seq_fits || offset != cover.offset.checked_add(self.size) {
+        if entries.is_empty() || !seq_fits || offset != cover.offset + self.size {
             let (count, frames, size) = (entries.len(), self.frames, self.size);
             return Err(bad(format!(
                 "{count} entries don't add up to {frames} frames of {size} bytes"
             )));
         }
-        Ok(())
+        check_numbers([end, offset])
     }
 
     /// Checks that groups cover the pieces, and that none is too large, before any memory is
@@ -318,6 +283,14 @@ impl GroupEntry {
             ));
         }
         Ok(())
+    }
+}
+
+/// Checks that numbers are at most 2^63 - 1.
+fn check_numbers(numbers: impl IntoIterator<Item = u64>) -> Result<()> {
+    match numbers.into_iter().find(|number| number >> 63 > 0) {
+        Some(found) => Err(bad(format!("number {found}, expected one below 2^63"))),
+        None => Ok(()),
     }
 }
 

@@ -175,8 +175,8 @@ impl Walker {
         self.size
     }
 
-    /// The next index or data frame, an index before what it covers; none at the end. After an index
-    /// that is lost comes what is behind it.
+    /// The next index or data frame, an index before the frames that it covers; none at the end. After a
+    /// lost index, the walk goes on with the frames that follow those it covers.
     ///
     /// # Errors
     ///

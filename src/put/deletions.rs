@@ -261,8 +261,16 @@ impl Line {
                 let what = "the picture after its URL to delete it was called, expected none";
                 Err(Error::from(Kind::Host(what.into())).at(location))
             }
-            Err(e) if e.is_loss() => Ok(()),
+            Err(e) if is_gone(e.kind()) => Ok(()),
             Err(e) => Err(e.at(location)),
         }
     }
+}
+
+/// Whether this is the answer of a host that has deleted a picture: none, or another picture.
+fn is_gone(answer: &Kind) -> bool {
+    matches!(
+        answer,
+        Kind::NotFound | Kind::NotFrame(_) | Kind::Digest { .. }
+    )
 }

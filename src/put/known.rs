@@ -1,10 +1,10 @@
 //! What is known to be in a store: from the indexes of earlier keys, and from a journal.
 //!
-//! A picture that is known is not put, and the store isn't asked for it. But nobody is believed without
-//! a check: the first picture that a source knows is read back before any of it is passed over, and
-//! then one in a hundred. Where one is missing or damaged it is put again, and from then on everything
-//! that this source knows is read back first. What was passed over unread until then is looked for
-//! before the key is given: see [`Known::has_doubt`].
+//! A picture that is known is not put, and the store isn't asked for it. But each source is checked: the
+//! first picture that it knows is read back before any of it is passed over, and then one in a hundred.
+//! Where one is missing or damaged it is put again, and from then on everything that this source knows
+//! is read back first. What was passed over unread until then is looked for before the key is given: see
+//! [`Known::has_doubt`].
 //!
 //! An index says by URLs where pictures are on image hosts, which may be any hosts. What an index lists is
 //! believed only of URLs that this host can have given, by their origin. Many hosts give URLs of another
@@ -466,7 +466,8 @@ impl Known {
     fn is_there(&self, name: &Name, place: &Location, png: &[u8]) -> Result<bool> {
         match compare(self.store.as_ref(), place, &name.digest, png) {
             Ok(comparison) => Ok(comparison.is_good()),
-            Err(e) if e.is_loss() => Ok(false),
+            // A page, or a redirect that leads nowhere: to send the picture again does no harm.
+            Err(e) if e.is_loss() || matches!(e.kind(), Kind::Host(_)) => Ok(false),
             Err(e) => Err(e.at(place)),
         }
     }

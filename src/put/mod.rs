@@ -35,6 +35,7 @@ use parity::{Batch, Groups};
 use settle::Watch;
 use std::io::Read;
 use std::sync::Arc;
+#[doc(hidden)] // for the tests of its memory
 pub use table::{Builder as TableBuilder, Table};
 
 /// Options for putting.

@@ -65,7 +65,7 @@ impl Groups {
         Groups {
             parity,
             carrier: Carrier::Plain,
-            jobs,
+            jobs: jobs.max(1),
             frames: Vec::new(),
             digests: HashSet::new(),
             shards: Vec::new(),

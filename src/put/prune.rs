@@ -54,10 +54,12 @@ pub struct Options {
     pub folder: PathBuf,
 }
 
-impl Default for Options {
-    fn default() -> Self {
+impl Options {
+    /// The defaults, for a prune that started at this moment, before its keys were read.
+    #[must_use]
+    pub fn new(started: SystemTime) -> Self {
         Options {
-            started: SystemTime::now(),
+            started,
             clock: Arc::new(SystemTime::now),
             grace: Duration::from_secs(7 * 86400),
             dry_run: false,
@@ -115,8 +117,8 @@ pub struct Pruned {
 /// # storagex::encode(std::io::Cursor::new(vec![8; 3000]), &mut frames, &Default::default())?;
 /// # let frames = std::io::Cursor::new(frames);
 /// # let new = storagex::put(frames, std::slice::from_ref(&store), &Default::default())?.keys;
-/// let options = prune::Options { started: SystemTime::now(), ..Default::default() };
-/// let pruned = prune(&store, &[new], &options)?; // these are all keys that are to be kept
+/// let options = prune::Options::new(SystemTime::now()); // then read all keys that are to be kept
+/// let pruned = prune(&store, &[new], &options)?;
 /// // The index and the frame of another key are set aside, and removed in a week at the earliest.
 /// assert_eq!((pruned.kept.pictures, pruned.fossils.pictures, pruned.removed.pictures), (2, 2, 0));
 /// # Ok::<(), storagex::Error>(())

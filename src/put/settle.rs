@@ -153,9 +153,9 @@ fn look(store: &dyn Store, picture: &Picture, limit: usize, fetched: &mut Fetche
 
 /// The error where something isn't found, unless it is just out of reach.
 fn gone(error: Error) -> Error {
-    match error.kind() {
-        Kind::Io(_) | Kind::Refused { .. } | Kind::Untrusted(_) => error,
-        _ => Kind::Gone.into(),
+    match error.is_loss() {
+        true => Kind::Gone.into(),
+        false => error,
     }
 }
 

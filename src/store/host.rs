@@ -291,6 +291,7 @@ impl Store for Host {
         let read = plain.and_then(|plain| fetch_key(key, plain.as_ref(), MAX_LIMIT));
         read.is_err_and(|e| match e.kind() {
             Kind::Refused { status, .. } => (400..429).contains(status),
+            Kind::Host(_) => true, // such as redirects to a login
             _ => e.is_loss(),
         })
     }

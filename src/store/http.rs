@@ -360,7 +360,7 @@ impl Http {
             agent,
             proxies: Proxies::new(config)?,
             config: config.clone(),
-            throttle: Throttle::new(config.jobs),
+            throttle: Throttle::new(config.jobs.max(1)),
             service: Service::Host,
             recent: Mutex::default(),
         })

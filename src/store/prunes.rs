@@ -63,7 +63,8 @@ impl Record {
     pub fn parse(text: &str) -> Result<Self> {
         let bad = |what: String| Error::from(Kind::Host(what)).at(RECORD);
         let hex = |text: &str| {
-            let digits = text.len() == 16 && text.bytes().all(|c| c.is_ascii_hexdigit());
+            let mut bytes = text.bytes();
+            let digits = text.len() == 16 && bytes.all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
             digits.then(|| u64::from_str_radix(text, 16).ok()).flatten()
         };
         let whole = text.strip_suffix('\n');

@@ -71,7 +71,7 @@ pub enum Place {
 /// The trailer of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trailer {
-    /// Data or index.
+    /// Data, index or parity.
     pub kind: FrameKind,
     /// How the payload is encoded.
     pub codec: Codec,
@@ -84,7 +84,7 @@ pub struct Trailer {
 }
 
 impl Trailer {
-    /// What a seal covers of it: the first [`HEAD`] bytes.
+    /// The part of the trailer that a seal covers: its first [`HEAD`] bytes.
     #[must_use]
     pub fn head(&self) -> [u8; HEAD] {
         let (mut flags, offset) = match self.place {
@@ -323,14 +323,16 @@ pub fn resembles(pixels: &[u8]) -> bool {
 
 /// Reads the trailer of a frame, and the CRC-32 of its payload, which [`payload`] returns.
 ///
-/// Checks everything that "What a reader MUST do" lists from the CRC on. The caller must check the
-/// magic first ([`has_magic`]). `limit` is the greatest raw length allowed.
+/// Checks everything that "What a reader MUST do" lists from the magic on. `limit` is the greatest raw
+/// length allowed.
 ///
 /// # Errors
 ///
-/// [`Kind::Checksum`], [`Kind::Version`] or [`Kind::Field`].
+/// [`Kind::NotFrame`] without the magic; [`Kind::Checksum`], [`Kind::Version`] or [`Kind::Field`].
 pub fn parse(pixels: &[u8], limit: usize) -> Result<(Trailer, u32)> {
-    debug_assert!(has_magic(pixels));
+    if !has_magic(pixels) {
+        return Err(Kind::NotFrame("bytes without the magic".into()).into());
+    }
     let (body, trailer) = pixels.split_at(pixels.len() - TRAILER);
     let expected = u32_at(trailer, 28);
     let (found, payload_crc) = checksums(&pixels[..pixels.len() - 4]);
@@ -401,6 +403,9 @@ fn parse_trailer(bytes: &[u8]) -> Result<Trailer> {
     let is_sealed = bytes[7] & SEALED != 0;
     if kind != FrameKind::Data && bytes[7] != 0 {
         return Err(field("flags of an index or parity frame", bytes[7], "0"));
+    }
+    if kind == FrameKind::Parity && codec != Codec::Stored {
+        return Err(field("codec of a parity frame", bytes[6], "0"));
     }
     let is_last = matches!(place, Place::Last { .. });
     if raw_length == 0 && kind != FrameKind::Index && !is_last {

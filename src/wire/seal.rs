@@ -89,7 +89,7 @@ struct Keys {
     chain: Zeroizing<[u8; 32]>,
 }
 
-/// What the seal of a frame is known by: its nonce and its tag.
+/// Identifies the seal of a frame: its nonce and its tag.
 pub type Mark = [u8; SEAL];
 
 impl Seal {

@@ -2,6 +2,7 @@
 
 use super::frame::{Size, TRAILER};
 use crate::error::{Error, Kind, Result, shown};
+use crate::object::{self, Object};
 use serde::Deserialize;
 
 /// What [`Kind::NotPiece`] says of a frame: its key has lost its digest.
@@ -36,6 +37,7 @@ pub struct Index {
     /// The name of the file, not a path.
     pub filename: String,
     /// The pieces of the file, in their order.
+    #[serde(deserialize_with = "object::array")]
     pub pieces: Vec<Piece>,
 }
 
@@ -58,7 +60,8 @@ impl Index {
     /// [`Kind::Index`] if it isn't an index, or if its pieces don't follow one another.
     pub fn parse(json: &[u8]) -> Result<Index> {
         let bad = |what: String| Error::from(Kind::Index(what));
-        let index: Index = serde_json::from_slice(json).map_err(|e| bad(shown(&e.to_string())))?;
+        let parsed = serde_json::from_slice(json);
+        let Object(index): Object<Index> = parsed.map_err(|e| bad(shown(&e.to_string())))?;
         if !(1.0..2.0).contains(&index.protocol_version) {
             let found = serde_json::json!(index.protocol_version);
             return Err(bad(format!("protocol_version {found}, expected 1.0")));
@@ -142,10 +145,12 @@ mod tests {
             ("1.0", [piece(0, 5), piece(4, 1)].join(",")),
             ("1.0", [piece(0, u64::MAX), piece(u64::MAX, 1)].join(",")),
             ("1.0", "5".into()),
+            ("1.0", r#"["http://h/x", 0, 5]"#.into()),
         ] {
             let error = index(version, &pieces).unwrap_err();
             assert!(matches!(error.kind(), Kind::Index(_)), "{error}");
         }
         assert!(Index::parse(b"").is_err());
+        assert!(Index::parse(br#"[1.0, "", []]"#).is_err());
     }
 }

@@ -58,6 +58,8 @@ pub enum Manners {
     Late,
     /// Answers to a URL that deletes a picture with a page that has a button.
     Button,
+    /// Answers a request for a picture that it doesn't have with a redirect to the same URL.
+    Circle,
     /// Gives pictures only to requests that have this header with this value.
     Needs(&'static str, &'static str),
     /// Takes so many milliseconds to say that it doesn't have a picture.
@@ -263,6 +265,9 @@ impl Host {
             (None, Manners::SlowToMiss(milliseconds)) => {
                 thread::sleep(Duration::from_millis(milliseconds));
                 answer(404, "text/html", b"<html>", "")
+            }
+            (None, Manners::Circle) => {
+                answer(302, "text/html", b"", &format!("location: {path}\r\n"))
             }
             (None, _) if path.starts_with("/page") => answer(200, "text/html", b"<html>", ""),
             (None, _) => answer(404, "text/html", b"<html>", ""),

@@ -233,6 +233,7 @@ def jpegs(photo):
     vector("jpeg_too_many_scans", "there are at most 64 scans", progressive[:-2] + progressive[progressive.index(b"\xff\xda") : -2] * 65 + b"\xff\xd9", error="frame 0: damaged JPEG: over 64 scans")
     vector("jpeg_too_long", "a JPEG is not much longer than its samples", whole[:2] + (b"\xff\xfe\xff\xff" + bytes(65533)) * 17 + whole[2:], error="frame 0: damaged JPEG: over 1048576 bytes")
     vector("jpeg_fill_bytes", "any marker may have fill bytes before it", whole[:2] + b"\xff\xff" + whole[2:-2] + b"\xff\xff\xff\xd9", error="frame 0: a photo or a drawing")
+    vector("jpeg_fill_bytes_late", "also beyond the first mebibyte", whole[:scan] + (b"\xff\xfe\xff\xff" + bytes(65533)) * 16 + b"\xff\xff\xff" + whole[scan:], error="frame 0: a photo or a drawing")
     vector("jpeg_bytes_after", "nothing stands between pictures", whole + b"\n", error="frame 0: a photo or a drawing")
 
 
@@ -329,6 +330,7 @@ def main():
     vector("trailer_empty_not_last", "only a last frame may be empty", frame(flags=POSITIONED) + whole, error="frame 0: raw length 0, expected at least 1")
     vector("trailer_index_with_flags", "an index frame has flags 0", frame(b"{}", kind=1, flags=POSITIONED), error="frame 0: flags of an index or parity frame 2, expected 0")
     vector("trailer_parity_with_flags", "a parity frame has flags 0", frame(b"\0" * 64, kind=2, flags=POSITIONED), error="frame 0: flags of an index or parity frame 2, expected 0")
+    vector("trailer_parity_with_codec", "a parity frame has codec 0", frame(b"\x28" * 63, kind=2, codec=1, flags=0, content=bytes(64)), error="frame 0: codec of a parity frame 1, expected 0")
     vector("trailer_parity_empty", "a parity frame has a payload", frame(b"", kind=2, flags=0), error="frame 0: raw length 0, expected at least 1 where it isn't the last frame")
     vector("header_claims_4_gib", "the payload is no longer than the frame", frame(hello, length=2**32 - 1), error="frame 0: payload length 4294967295, expected at most 732")
     vector("header_claims_one_too_many", "the payload is no longer than the frame", frame(hello, length=733), error="frame 0: payload length 733, expected at most 732")

@@ -89,10 +89,10 @@ def records():
     good("done", "a batch has the time when it was done", f"{head}{batch} 1790000000\n", 1)
     good("under_way", "a batch has no time while a prune is under way", f"{head}{batch} 1790000000\n{batch[::-1]} -\n", 2, True)
     good("at_time_0", "the time may be any number of seconds", f"{head}{batch} 0\n", 1)
-    for name, text in ("empty", ""), ("of_version_2", head.replace(" 1 ", " 2 ")), ("change_short", head.replace("0123", "")), ("change_no_hex", head.replace("0123", "wxyz")), ("change_with_a_sign", head.replace("0", "+")), ("head_torn", head[:-1]), ("head_with_a_carriage_return", head[:-1] + "\r\n"):
+    for name, text in ("empty", ""), ("of_version_2", head.replace(" 1 ", " 2 ")), ("change_short", head.replace("0123", "")), ("change_no_hex", head.replace("0123", "wxyz")), ("change_with_a_sign", head.replace("0", "+")), ("change_upper_case", head.replace("abcdef", "ABCDEF")), ("head_torn", head[:-1]), ("head_with_a_carriage_return", head[:-1] + "\r\n"):
         bad(name, "the head is of one form", text, "no record of prunes")
     bad("line_torn", "a record ends with a newline", f"{head}{batch} 1790000000", "no record of prunes")
-    for name, line in ("time_missing", batch), ("time_with_a_sign", f"{batch} +1"), ("time_negative", f"{batch} -1"), ("time_empty", f"{batch} "), ("time_too_large", f"{batch} {2**64}"), ("batch_short", f"{batch[1:]} 1"), ("batch_with_a_path", "../../../../../x 1"), ("line_empty", ""), ("line_with_more", f"{batch} 1 2"):
+    for name, line in ("time_missing", batch), ("time_with_a_sign", f"{batch} +1"), ("time_negative", f"{batch} -1"), ("time_empty", f"{batch} "), ("time_too_large", f"{batch} {2**64}"), ("batch_short", f"{batch[1:]} 1"), ("batch_with_a_path", "../../../../../x 1"), ("batch_upper_case", f"{batch.upper()} 1"), ("line_empty", ""), ("line_with_more", f"{batch} 1 2"):
         bad(name, "a line is a batch and its time", f"{head}{line}\n")
 
 

@@ -273,6 +273,7 @@ def vectors_of_indexes():
     refused("index_number_as_float", "numbers are digits", "index: invalid type: floating point", text=text.replace(b'"frames": 3', b'"frames": 3.0'))
     refused("index_number_2_to_63", "numbers are below 2^63", f"index: number {1 << 63}, expected one below 2^63", size=1 << 63, pieces=changed(2, size=(1 << 63) - 1400))
     refused("index_number_2_to_63_of_frames", "numbers are below 2^63", f"index: number {1 << 63}, expected one below 2^63", frames=1 << 63)
+    refused("index_number_2_to_63_in_an_entry", "numbers are below 2^63", f"index: number {1 << 63}, expected one below 2^63", pieces=changed(0, seq=1 << 63))
     refused("index_number_negative", "numbers are digits", "index: invalid value: integer `-1`", text=text.replace(b'"frames": 3', b'"frames": -1'))
     refused("index_number_with_a_zero", "numbers are those of JSON", "index: invalid number", text=text.replace(b'"frames": 3', b'"frames": 03'))
     refused("index_width_2_to_32", "widths are below 2^32", "index: invalid value: integer `4294967296`", piece_width=1 << 32)

@@ -6,8 +6,7 @@ use crate::error::Result;
 use crate::wire::frame::Size;
 
 /// Whether a picture that [`container`] found is in a format that changes samples.
-#[must_use]
-pub fn is_lossy(picture: &[u8]) -> bool {
+pub(crate) fn is_lossy(picture: &[u8]) -> bool {
     match Format::of(picture) {
         Format::Png => false,
         Format::Jpeg => true,
@@ -25,6 +24,10 @@ pub fn is_lossy(picture: &[u8]) -> bool {
 ///
 /// [`Kind::Unsupported`](crate::Kind::Unsupported), [`Kind::BadPicture`](crate::Kind::BadPicture),
 /// [`Kind::Checksum`](crate::Kind::Checksum).
+///
+/// # Panics
+///
+/// If [`container`] hasn't found the picture.
 pub fn parse(picture: &[u8], samples: &mut Vec<u8>) -> Result<()> {
     match parse_raw(picture, samples)? {
         Range::Full => {}
@@ -47,7 +50,7 @@ pub enum Range {
 /// # Errors
 ///
 /// As [`parse`].
-pub fn parse_raw(picture: &[u8], samples: &mut Vec<u8>) -> Result<Range> {
+pub(crate) fn parse_raw(picture: &[u8], samples: &mut Vec<u8>) -> Result<Range> {
     match Format::of(picture) {
         Format::Jpeg => jpeg::luma(picture, samples)?,
         Format::Webp if is_lossy(picture) => {
@@ -69,8 +72,7 @@ fn stretched(y: u8) -> u8 {
 }
 
 /// How a picture that [`container`] found is turned, by its EXIF: 1 to 8, 1 is upright.
-#[must_use]
-pub fn orientation(picture: &[u8]) -> u8 {
+pub(crate) fn orientation(picture: &[u8]) -> u8 {
     match Format::of(picture) {
         Format::Jpeg => jpeg::Header::parse(picture).map_or(1, |header| header.orientation),
         _ => 1,
@@ -78,6 +80,10 @@ pub fn orientation(picture: &[u8]) -> u8 {
 }
 
 /// Turns samples as an orientation of EXIF says that they are to be shown; gives their size then.
+///
+/// # Panics
+///
+/// If there are fewer samples than a picture of this size has.
 pub fn turn(samples: &mut Vec<u8>, size: Size, orientation: u8) -> Size {
     let (width, height) = (size.width as usize, size.height as usize);
     let (right, bottom) = (width.saturating_sub(1), height.saturating_sub(1));
@@ -118,6 +124,10 @@ pub fn turn(samples: &mut Vec<u8>, size: Size, orientation: u8) -> Size {
 /// # Errors
 ///
 /// As [`parse`].
+///
+/// # Panics
+///
+/// As [`parse`].
 pub fn colours(picture: &[u8], pixels: &mut Vec<u8>) -> Result<String> {
     match Format::of(picture) {
         Format::Png => return pixels::parse(picture, pixels),
@@ -132,8 +142,7 @@ pub fn colours(picture: &[u8], pixels: &mut Vec<u8>) -> Result<String> {
 }
 
 /// What a picture that [`container`] found is, in words for a message.
-#[must_use]
-pub fn describe(picture: &[u8]) -> String {
+pub(crate) fn describe(picture: &[u8]) -> String {
     let size = container::size(picture);
     match (Format::of(picture), encoding(picture)) {
         (Format::Png, _) => format!("{size} with other pixels"),
@@ -142,8 +151,7 @@ pub fn describe(picture: &[u8]) -> String {
 }
 
 /// How a picture that [`container`] found is encoded: `PNG`, `JPEG of quality 75`.
-#[must_use]
-pub fn encoding(picture: &[u8]) -> String {
+pub(crate) fn encoding(picture: &[u8]) -> String {
     match Format::of(picture) {
         Format::Png => "PNG".into(),
         Format::Jpeg => match jpeg::Header::parse(picture).ok().and_then(|h| h.quality()) {
@@ -158,8 +166,7 @@ pub fn encoding(picture: &[u8]) -> String {
 }
 
 /// Whether a picture that [`container`] found was encoded so that little detail is left.
-#[must_use]
-pub fn is_coarse(picture: &[u8]) -> bool {
+pub(crate) fn is_coarse(picture: &[u8]) -> bool {
     let quality = match Format::of(picture) {
         Format::Png => None,
         Format::Jpeg => jpeg::Header::parse(picture)

@@ -26,6 +26,10 @@ pub fn render(pixels: &[u8], size: Size, png: &mut Vec<u8>) {
 /// # Errors
 ///
 /// [`Kind::Checksum`] for a chunk, else [`Kind::BadPicture`].
+///
+/// # Panics
+///
+/// If [`container`] hasn't found the PNG.
 pub fn parse(png: &[u8], pixels: &mut Vec<u8>) -> Result<String> {
     let size = container::size(png);
     if plain::parse(png, Color::Rgb, size, pixels) {

@@ -19,7 +19,8 @@ pub fn take<R: Read>(picture: &mut Picture, input: &mut BufReader<R>, limit: usi
     let (mut scans, mut size, mut most) = (0, None, SLACK);
     picture.take(input, 1)?;
     loop {
-        let marker = take_code(picture, input)?;
+        let marker = take_code(picture, input, most)?;
+        check_length(picture, most, size)?;
         if marker == EOI {
             return size.map(drop).ok_or_else(|| damaged("it has no header"));
         }
@@ -55,23 +56,28 @@ pub fn take<R: Read>(picture: &mut Picture, input: &mut BufReader<R>, limit: usi
         } else {
             picture.take(input, 2)?;
         }
-        if picture.length > most {
-            let none = || damaged(format!("over {most} bytes before its size"));
-            return Err(size.map_or_else(none, |size| too_long(Format::Jpeg, most, size)));
-        }
+        check_length(picture, most, size)?;
         if picture.bytes()[picture.length - 2] != 0xff {
             return Err(damaged("bytes between its segments"));
         }
     }
 }
 
-/// The code of the marker whose first bytes have been read, at least two; fill bytes are skipped.
-fn take_code(picture: &mut Picture, input: &mut impl Read) -> Result<u8> {
-    while picture.bytes().last() == Some(&0xff) {
+/// Checks that no more than `most` bytes have been read, before the header that has the size or for
+/// a picture of this size.
+fn check_length(picture: &Picture, most: usize, size: Option<Size>) -> Result<()> {
+    if picture.length <= most {
+        return Ok(());
+    }
+    let none = || damaged(format!("over {most} bytes before its size"));
+    Err(size.map_or_else(none, |size| too_long(Format::Jpeg, most, size)))
+}
+
+/// The code of the marker whose first bytes have been read, at least two; fill bytes are skipped, up
+/// to the first byte that is more than `most`.
+fn take_code(picture: &mut Picture, input: &mut impl Read, most: usize) -> Result<u8> {
+    while picture.bytes().last() == Some(&0xff) && picture.length <= most {
         picture.take(input, 1)?;
-        if picture.length > SLACK {
-            break;
-        }
     }
     Ok(*picture
         .bytes()

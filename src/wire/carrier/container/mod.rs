@@ -81,7 +81,7 @@ impl<R: Read> Pictures<R> {
     /// Reads the next picture into `picture`, in place of what it holds: from its first byte to the
     /// last one that its format says is its own. False at the end of the input.
     ///
-    /// Follows chunks, segments and lengths; what is in them is for who decodes them. Memory is
+    /// Follows chunks, segments and lengths, and leaves their contents to the decoders. Memory is
     /// taken as bytes come in, up to what a picture of the size in its header may need.
     ///
     /// # Errors
@@ -218,6 +218,10 @@ pub fn single(input: impl Read, limit: usize, picture: &mut Vec<u8>) -> Result<(
 }
 
 /// Width and height of a picture that [`Pictures`] found.
+///
+/// # Panics
+///
+/// If [`Pictures`] hasn't found it.
 #[must_use]
 pub fn size(picture: &[u8]) -> Size {
     let size = match Format::of(picture) {

@@ -312,7 +312,8 @@ fn no_table() -> crate::error::Error {
     damaged("a table of codes is missing")
 }
 
-/// Reads what a scan has of block `at` of a plane; of one that isn't kept, to no end.
+/// Reads the coefficients of block `at` of a plane from a scan. Those of a plane that isn't kept are read
+/// and dropped.
 #[inline]
 fn read_block(
     scan: &Scan,
