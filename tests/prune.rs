@@ -891,3 +891,19 @@ fn forty_thousand_pictures() {
 fn a_million_pictures() {
     prune_many(3907);
 }
+
+/// Of two prunes of a folder at the same time, one is refused before it changes anything.
+#[test]
+fn one_prune_at_a_time() {
+    let here = tempfile::tempdir().unwrap();
+    let store = folder(here.path());
+    let key = keep(&store, "abcd");
+    let other = store.prunable().unwrap().lock().unwrap().unwrap();
+    let error = prune(&store, std::slice::from_ref(&key), &on_day(0)).unwrap_err();
+    assert!(
+        error.to_string().contains("another prune is running"),
+        "{error}"
+    );
+    drop(other);
+    prune(&store, &[key], &on_day(0)).unwrap();
+}

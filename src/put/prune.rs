@@ -126,13 +126,18 @@ pub struct Pruned {
 ///
 /// # Errors
 ///
-/// Before anything is changed: [`Kind::Usage`] without keys, and for a store that can't be pruned; that
+/// Before anything is changed: [`Kind::Usage`] without keys, and for a store that can't be pruned;
+/// [`Kind::Io`] while another prune of the same folder runs; that
 /// of an index, with its key as the place, which can't be had in this store. Those of the store.
 pub fn prune(store: &Arc<dyn Store>, keys: &[Keys], options: &Options) -> Result<Pruned> {
     if keys.is_empty() {
         return Err(Kind::Usage("no key, expected all that are to be kept".into()).into());
     }
     let shelves = prunable(store.as_ref())?;
+    let _lock = match options.dry_run {
+        true => None,
+        false => shelves.lock()?,
+    };
     let record = read(shelves)?;
     let reached = reach_all(store, keys, &record, options)?;
     let plan = survey(store, &reached, &record, options)?;

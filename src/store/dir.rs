@@ -7,7 +7,8 @@ use crate::key::{Digest, Location, Name};
 use crate::output::{Output, sync_folder};
 use crate::progress::Progress;
 use crate::wire::{self, carrier::container};
-use rustix::fs::OFlags;
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -141,6 +142,20 @@ impl Dir {
 }
 
 impl Prunable for Dir {
+    fn lock(&self) -> Result<Option<File>> {
+        let Ok(folder) = File::open(&self.root) else {
+            return Ok(None); // there is nothing to prune
+        };
+        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(folder)),
+            Err(Errno::WOULDBLOCK) => {
+                let what = "another prune is running, expected one at a time";
+                Err(Error::from(Kind::Io(what)).at(self.root.display()))
+            }
+            Err(_) => Ok(None), // a file system without locks
+        }
+    }
+
     fn record(&self) -> Result<Option<String>> {
         match open_file(&self.root.join(RECORD)) {
             Ok(mut file) => read_text(&mut file).map(Some),

@@ -5,6 +5,7 @@ use super::Store;
 use crate::error::{Error, Kind, Result};
 use crate::key::{Location, Name};
 use std::fmt;
+use std::fs::File;
 use std::io::Read;
 
 /// Where the record of prunes is, below the folder of a store.
@@ -122,6 +123,15 @@ impl Record {
 /// - `list` gives every picture that is there from the beginning of the call to its end.
 /// - What is missing is [`Kind::NotFound`] for `relocate`, and nothing to complain about for `remove`.
 pub trait Prunable: Send + Sync {
+    /// Keeps other prunes out until what this returns is dropped, if the store is able to; else none.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Io`] while another prune runs.
+    fn lock(&self) -> Result<Option<File>> {
+        Ok(None)
+    }
+
     /// The text of the record of prunes, if there is one, or none that we may read.
     ///
     /// # Errors
