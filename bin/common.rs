@@ -252,6 +252,7 @@ fn hint(kind: &Kind) -> Option<String> {
         Kind::Lost { .. } | Kind::TooFew { .. } => of_loss(kind)?.into(),
         Kind::KeyNotTaken { .. } => of_a_key_not_taken().into(),
         Kind::Conflict(_) => "sort the files of one stream at a time".into(),
+        Kind::LeftOut(_) => "salvage one stream at a time: give sx-get one key".into(),
         Kind::Sealed
         | Kind::NotSealed
         | Kind::OtherSecret

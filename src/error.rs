@@ -141,6 +141,9 @@ pub enum Kind {
         end: bool,
     },
 
+    /// So many frames were left out of a salvaged stream: they may be of another one.
+    LeftOut(u64),
+
     // The caller.
     /// A frame of this size can't be made.
     Size(String),
@@ -519,6 +522,11 @@ impl fmt::Display for Kind {
                 f,
                 "{bytes} bytes are missing and replaced by zeros, and an unknown number at the end, \
                  expected none"
+            ),
+            Kind::LeftOut(frames) => write!(
+                f,
+                "{} left out, expected those of one stream",
+                counted(*frames, "frame")
             ),
             Kind::TooFew {
                 first,

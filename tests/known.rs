@@ -427,6 +427,51 @@ fn parity_is_reused() {
     assert_eq!(bring_back(&third.unwrap().keys), changed);
 }
 
+/// A copy of an index is known, but never passed over unread: the key needs it.
+#[test]
+fn a_damaged_copy_of_an_index_is_put_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let frames = frames(10, &[]);
+    let put_again = |options: &put::Options| {
+        let options = put::Options {
+            parity: Some(Parity { data: 4, parity: 2 }),
+            ..options.clone()
+        };
+        let stores = [store::open(folder.path().as_os_str(), &Config::default()).unwrap()];
+        put(Cursor::new(frames.clone()), &stores, &options).unwrap()
+    };
+    let first = put_again(&put::Options::default()).keys;
+    let key = first.first();
+    let copy = |copy| {
+        let name = Name {
+            digest: key.digest,
+            copy,
+        };
+        folder.path().join(name.to_string())
+    };
+    let (whole, other) = (fs::read(copy(2)).unwrap(), frames[..].to_vec());
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    let damages = [
+        &whole[..100],
+        b"",
+        b"no picture",
+        &flipped,
+        &other,
+        b"<html>",
+    ];
+    for (number, bad) in damages.into_iter().enumerate() {
+        for verify in [Verify::First, Verify::None] {
+            fs::write(copy(2), bad).unwrap();
+            let (mut options, notes) = options(&[&first], &[]);
+            options.known.as_mut().unwrap().verify = verify;
+            assert_eq!(put_again(&options).keys, first);
+            assert!(fs::read(copy(2)).unwrap() == whole, "damage {number}");
+            assert_eq!(notes.lock().unwrap().len(), 1, "damage {number}");
+        }
+    }
+}
+
 #[test]
 fn a_key_that_no_store_has_is_told_and_does_no_harm() {
     let folder = tempfile::tempdir().unwrap();

@@ -72,8 +72,10 @@ pub struct Salvaged {
     pub gaps: Vec<Range<u64>>,
     /// Whether the last frame of the stream is there, so that nothing is missing after it.
     pub has_end: bool,
-    /// The errors of the files that were left out.
+    /// The errors of the files or frames that were left out.
     pub left_out: Vec<String>,
+    /// How many of them may have bytes that are nowhere else: frames of another stream.
+    pub strays: usize,
 }
 
 impl Salvaged {
@@ -82,7 +84,8 @@ impl Salvaged {
     pub fn error(&self) -> Option<Error> {
         let lengths = self.gaps.iter().map(|gap| gap.end - gap.start);
         match (lengths.sum(), self.has_end) {
-            (0, true) => None,
+            (0, true) if self.strays == 0 => None,
+            (0, true) => Some(Kind::LeftOut(self.strays as u64).into()),
             (bytes, end) => Some(Kind::Missing { bytes, end: !end }.into()),
         }
     }
@@ -103,7 +106,10 @@ pub fn salvage(
 ) -> Result<Salvaged> {
     let mut salvaged = Salvaged::default();
     let sorted = find(files, options, |error| {
-        salvaged.left_out.push(error.to_string());
+        match error.kind() {
+            Kind::NotPositioned => salvaged.stray(error.to_string()),
+            _ => salvaged.left_out.push(error.to_string()),
+        }
         Ok(())
     })?;
     let Some((_, last)) = sorted.last_key_value() else {
@@ -115,9 +121,7 @@ pub fn salvage(
     for (offset, found) in &sorted {
         if *offset < salvaged.size {
             let what = "bytes that another frame has, too";
-            salvaged
-                .left_out
-                .push(format!("{}: {what}", found.path.display()));
+            salvaged.stray(format!("{}: {what}", found.path.display()));
             continue;
         }
         let seal = seal.as_ref();
@@ -145,7 +149,8 @@ pub fn salvage(
 /// As [`salvage`], for frames that follow one another in the order of their stream, some of them
 /// missing: so [`get::salvage`](crate::get::salvage()) writes those that are sealed.
 ///
-/// Leaves out frames that can't be opened, and everything after the last whole picture.
+/// Leaves out frames that can't be opened, everything after the last whole picture, and another stream
+/// that follows: all of these are [`strays`](Salvaged::strays).
 ///
 /// # Errors
 ///
@@ -159,24 +164,25 @@ pub fn salvage_stream(
     let mut pictures = Pictures::new(input, options.limit);
     let seal = options.secret.as_ref().map(Seal::new);
     let (mut slot, mut scratch) = (Slot::default(), Scratch::default());
+    let mut is_over = false;
     loop {
         match pictures.next(&mut slot.png) {
             Ok(true) => {}
             Ok(false) => break,
             Err(e) => {
-                salvaged.left_out.push(slot.at(e).to_string());
+                salvaged.stray(slot.at(e).to_string());
                 break;
             }
         }
         let opened = slot.open(options.limit, seal.as_ref(), &mut scratch);
-        match opened.and_then(|()| salvaged.place(&slot)) {
+        match opened.and_then(|()| salvaged.place(&slot, &mut is_over)) {
             Ok(Some(offset)) => {
                 salvaged.write(offset, slot.opened().1, output)?;
                 options.progress.frame(slot.opened().1.len() as u64);
                 any = true;
             }
             Ok(None) => {}
-            Err(e) => salvaged.left_out.push(slot.at(e).to_string()),
+            Err(e) => salvaged.stray(slot.at(e).to_string()),
         }
         slot.seq += 1;
     }
@@ -188,8 +194,15 @@ pub fn salvage_stream(
 }
 
 impl Salvaged {
-    /// The offset of a frame of a stream; none if it isn't of data. Notes whether it is the last one.
-    fn place(&mut self, slot: &Slot) -> Result<Option<u64>> {
+    /// Leaves out a frame that may be of another stream.
+    fn stray(&mut self, error: String) {
+        self.left_out.push(error);
+        self.strays += 1;
+    }
+
+    /// The offset of a frame of the stream; none if it isn't of data. Notes whether it is the last one.
+    /// The stream is over before a frame that begins another one, and after its last frame.
+    fn place(&mut self, slot: &Slot, is_over: &mut bool) -> Result<Option<u64>> {
         let (trailer, _) = slot.opened();
         let (offset, last) = match trailer.place {
             _ if trailer.kind != FrameKind::Data => return Ok(None),
@@ -197,6 +210,10 @@ impl Salvaged {
             Place::At(offset) => (offset, false),
             Place::Last { offset, .. } => (offset, true),
         };
+        *is_over |= self.has_end || (offset == 0 && self.size > 0);
+        if *is_over {
+            return Err(Kind::WrongKind("a frame of another stream, expected one stream").into());
+        }
         if offset < self.size {
             let (found, expected) = (offset, self.size);
             return Err(Kind::Offset { found, expected }.into());

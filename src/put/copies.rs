@@ -6,6 +6,9 @@ use crate::index::MOST_STORES;
 use crate::key::{Digest, Location, Name};
 use crate::store::Store;
 use crate::wire::parity::Parity;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
@@ -144,21 +147,58 @@ impl Stores {
     }
 }
 
-/// Checks that no store is named twice, as far as their pictures' names tell: two accounts at one image
-/// host are two stores.
+/// Checks that no store is named twice, as far as their pictures' names tell, or the folders that these are
+/// in: two accounts at one image host are two stores.
 fn check_different(stores: &[Arc<dyn Store>]) -> Result<()> {
     let name = Name::from(Digest::of(b""));
     let places = stores.iter().filter_map(|store| store.locate(&name));
-    let mut seen = Vec::new();
+    let mut seen: Vec<(Location, Option<PathBuf>)> = Vec::new();
     for place in places {
-        if seen.contains(&place) {
-            let store = place.store_of(&name).unwrap_or_default();
-            let what = format!("store {store} twice, expected different stores");
+        let path = (place.scheme() == "file").then(|| resolved(&place.path()));
+        let is_same = |(other, folder): &&(Location, Option<PathBuf>)| {
+            *other == place || (path.is_some() && *folder == path)
+        };
+        if let Some((other, _)) = seen.iter().find(is_same) {
+            let store = |place: &Location| place.store_of(&name).unwrap_or_default().to_owned();
+            let (store, other) = (store(&place), store(other));
+            let how = match store == other {
+                true => "twice".into(),
+                false => format!("is in the folder of {other}"),
+            };
+            let what = format!("store {store} {how}, expected different stores");
             return Err(Kind::Usage(what).into());
         }
-        seen.push(place);
+        seen.push((place, path));
     }
     Ok(())
+}
+
+/// Symbolic links that a path may lead through, as in the system.
+const MOST_LINKS: usize = 40;
+
+/// An absolute path without symbolic links and `..`. Unlike [`fs::canonicalize`], this takes paths and links
+/// to what isn't there yet: a store is made when the first picture is put.
+fn resolved(path: &Path) -> PathBuf {
+    let parts = |path: &Path| -> Vec<OsString> {
+        let parts = path.components().rev();
+        parts.map(|part| part.as_os_str().to_owned()).collect()
+    };
+    let (mut rest, mut done, mut links) = (parts(path), PathBuf::new(), 0);
+    while let Some(part) = rest.pop() {
+        if part == ".." {
+            done.pop();
+            continue;
+        }
+        done.push(&part);
+        if links < MOST_LINKS
+            && let Ok(target) = fs::read_link(&done)
+        {
+            links += 1;
+            done.pop();
+            rest.extend(parts(&target)); // "/" begins anew
+        }
+    }
+    done
 }
 
 /// Whether frames with this parity can be spread over these stores.
@@ -190,4 +230,33 @@ fn check_spread(stores: &[Arc<dyn Store>], parity: Option<Parity>) -> Result<()>
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_path_is_resolved_whether_it_is_there_or_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = fs::canonicalize(folder.path()).unwrap();
+        symlink("gone", at.join("link")).unwrap();
+        symlink(at.join("link"), at.join("second")).unwrap();
+        symlink("loop", at.join("loop")).unwrap();
+        fs::create_dir_all(at.join("there/in")).unwrap();
+        symlink("there/in", at.join("deep")).unwrap();
+        for (path, expected) in [
+            ("gone", "gone"),
+            ("link", "gone"),
+            ("second/x", "gone/x"),
+            ("gone/../gone", "gone"),
+            ("deep/..", "there"),
+            ("deep/../../link/", "gone"),
+            ("loop", "loop"),
+        ] {
+            assert_eq!(resolved(&at.join(path)), at.join(expected), "{path}");
+        }
+        assert_eq!(resolved(Path::new("/../x")), Path::new("/x"));
+    }
 }

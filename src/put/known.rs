@@ -1,9 +1,10 @@
 //! What is known to be in a store: from the indexes of earlier keys, and from a journal.
 //!
 //! A picture that is known is not put, and the store isn't asked for it. But each source is checked: the
-//! first picture that it knows is read back before any of it is passed over, and then one in a hundred.
-//! Where one is missing or damaged it is put again, and from then on everything that this source knows
-//! is read back first. What was passed over unread until then is looked for before the key is given: see
+//! first picture that it knows is read back before any of it is passed over, then one in a hundred, and
+//! every copy of an index, since no key is given while a copy of the root is damaged. Where one is
+//! missing or damaged it is put again, and from then on everything that this source knows is read back
+//! first. What was passed over unread until then is looked for before the key is given: see
 //! [`Known::has_doubt`].
 //!
 //! An index says by URLs where pictures are on image hosts, which may be any hosts. What an index lists is
@@ -64,6 +65,9 @@ impl fmt::Debug for Sources {
     }
 }
 
+/// A way to put: [`Store::put`] or [`Store::replace`].
+type Put = fn(&(dyn Store + 'static), &Name, &[u8]) -> Result<Location>;
+
 /// In percent: how many of the pictures that are known are read back.
 const SHARE: u8 = 1;
 /// Bits of a value in the table that say where the text of a location is; the others, which source it
@@ -71,6 +75,17 @@ const SHARE: u8 = 1;
 const PLACE: u32 = 44;
 /// Sources of a store, at most.
 const MOST: usize = 1 << (64 - PLACE);
+
+/// What a look at a picture that is known has found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// The picture, or no reason to doubt that it is there.
+    There,
+    /// Nothing, or a page that says so.
+    Missing,
+    /// Something else in its place.
+    Damaged,
+}
 
 /// A store, of which it is known what is there.
 pub(super) struct Known {
@@ -347,7 +362,7 @@ impl Known {
         Ok(Some((source, place)))
     }
 
-    /// Where a picture is that need not be put.
+    /// Where a picture is that need not be put. One that is damaged is replaced first.
     fn pass(&self, name: &Name, png: &[u8]) -> Result<Option<Location>> {
         let Some((source, place)) = self.find(name)? else {
             return Ok(None);
@@ -362,8 +377,15 @@ impl Known {
             ));
             return Ok(None);
         }
-        let is_there = self.admits(source, name, &place, png)?;
-        Ok(is_there.then_some(place))
+        match self.admits(source, name, &place, png)? {
+            Look::There => {
+                self.progress.found();
+                Ok(Some(place))
+            }
+            Look::Missing => Ok(None),
+            // A store that only asks for the length may take it for the picture.
+            Look::Damaged => self.send(name, png, Store::replace).map(Some),
+        }
     }
 
     /// Whether a place may be on another host.
@@ -384,7 +406,7 @@ impl Known {
         let lock = self.learned.lock();
         let mut learned = lock.expect("internal error: a worker panicked");
         let sent = match *learned {
-            false => Some(self.send(name, png)?),
+            false => Some(self.send(name, png, Store::put)?),
             true => None,
         };
         *learned = true;
@@ -400,8 +422,9 @@ impl Known {
         Ok(sent)
     }
 
-    fn send(&self, name: &Name, png: &[u8]) -> Result<Location> {
-        let place = self.store.put(name, png)?;
+    /// Puts or replaces a picture, and notes it in the journal.
+    fn send(&self, name: &Name, png: &[u8], put: Put) -> Result<Location> {
+        let place = put(self.store.as_ref(), name, png)?;
         if let Some(journal) = &self.journal {
             journal.add(name, &place)?;
         }
@@ -416,8 +439,9 @@ impl Known {
     }
 
     /// Whether a picture is taken to be there: without a look, or with one.
-    fn admits(&self, source: &Source, name: &Name, place: &Location, png: &[u8]) -> Result<bool> {
+    fn admits(&self, source: &Source, name: &Name, place: &Location, png: &[u8]) -> Result<Look> {
         let is_drawn = match self.verify {
+            _ if name.copy > 0 => true,
             Verify::All => true,
             Verify::First => fastrand::u8(0..100) < SHARE,
             Verify::Share(percent) => fastrand::u8(0..100) < percent,
@@ -426,33 +450,33 @@ impl Known {
         let lock = source.trust.lock();
         let mut trust = lock.expect("internal error: a worker panicked");
         match *trust {
-            Trust::Unproved if self.verify == Verify::None => {}
+            Trust::Unproved if self.verify == Verify::None && !is_drawn => {}
             // Locked all the while: none is passed over before this one has been read.
             Trust::Unproved => {
-                let is_there = self.is_there(name, place, png)?;
-                *trust = self.judge(source, place, is_there);
-                return Ok(is_there);
+                let found = self.look(name, place, png)?;
+                *trust = self.judge(source, place, found);
+                return Ok(found);
             }
             Trust::Proved if !is_drawn => {}
             Trust::Proved | Trust::Refuted => {
                 drop(trust);
-                let is_there = self.is_there(name, place, png)?;
-                if !is_there {
+                let found = self.look(name, place, png)?;
+                if found != Look::There {
                     let lock = source.trust.lock();
                     let mut trust = lock.expect("internal error: a worker panicked");
                     if *trust != Trust::Refuted {
-                        *trust = self.judge(source, place, false);
+                        *trust = self.judge(source, place, found);
                     }
                 }
-                return Ok(is_there);
+                return Ok(found);
             }
         }
         source.believed.store(true, Ordering::Relaxed);
-        Ok(true)
+        Ok(Look::There)
     }
 
-    fn judge(&self, source: &Source, place: &Location, is_there: bool) -> Trust {
-        if is_there {
+    fn judge(&self, source: &Source, place: &Location, found: Look) -> Trust {
+        if found == Look::There {
             return Trust::Proved;
         }
         let name = &source.name;
@@ -463,11 +487,13 @@ impl Known {
     }
 
     /// Reads a picture back.
-    fn is_there(&self, name: &Name, place: &Location, png: &[u8]) -> Result<bool> {
+    fn look(&self, name: &Name, place: &Location, png: &[u8]) -> Result<Look> {
         match compare(self.store.as_ref(), place, &name.digest, png) {
-            Ok(comparison) => Ok(comparison.is_good()),
+            Ok(comparison) if comparison.is_good() => Ok(Look::There),
+            Ok(_) => Ok(Look::Damaged),
             // A page, or a redirect that leads nowhere: to send the picture again does no harm.
-            Err(e) if e.is_loss() || matches!(e.kind(), Kind::Host(_)) => Ok(false),
+            Err(e) if matches!(e.kind(), Kind::NotFound | Kind::Host(_)) => Ok(Look::Missing),
+            Err(e) if e.is_loss() => Ok(Look::Damaged),
             Err(e) => Err(e.at(place)),
         }
     }
@@ -483,11 +509,8 @@ impl Store for Known {
             known = self.pass(name, png)?;
         }
         match known {
-            Some(place) => {
-                self.progress.found();
-                Ok(place)
-            }
-            None => self.send(name, png),
+            Some(place) => Ok(place),
+            None => self.send(name, png, Store::put),
         }
     }
 

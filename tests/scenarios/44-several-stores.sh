@@ -57,6 +57,16 @@ refuses 2 'expected 1 to 2' sx-put --to ./c --to ./d --min-copies 3 <frames
 # A store that is named twice would keep one copy, and say two.
 refuses 2 'twice, expected different stores' sx-put --to ./same --to file:"$PWD/same/" <frames
 [ ! -e same ] || fail 'a store'
+ln -s same link
+for other in ./link ./same/../same ./link/x/..; do
+    refuses 2 'is in the folder of file:///.*/same, expected different stores' sx-put --to ./same --to "$other" <frames
+    refuses 2 'expected different stores' sx-put --parity 2+1 --spread --to ./b --to ./same --to "$other" <frames
+done
+[ ! -e same ] || fail 'a store'
+mkdir same
+refuses 2 'expected different stores' sx-put --to ./link --to ./same <frames
+[ -z "$(ls same)" ] || fail 'a picture'
+rm -r link same
 
 # Dealt out to three: any one may go.
 sx-put --parity 2+1 --spread --to ./x --to ./y --to ./z <frames >spread.key

@@ -120,6 +120,24 @@ sx-decode --salvage --secret own left >got 2>said || status=$?
 grep -q 'left out: frame 0: a frame sealed with another secret' said || fail "$(cat said)"
 refuses 1 'empty input' sx-decode --salvage </dev/null >got
 
+# Another stream after it, shorter or longer, with this secret or another one: not without an error.
+sx-encode -0 -W 16 -H 16 --secret secret <key >short
+sx-encode -0 -W 16 -H 16 --secret own <key >foreign
+sx-encode -0 -W 128 -H 128 --secret secret parts >long
+leaves_out() { # FILE FRAMES
+    status=0
+    sx-decode --salvage --secret secret >got 2>said || status=$?
+    [ "$status" -eq 1 ] || fail "status $status"
+    cmp got "$1"
+    grep -q '^sx-decode: note: left out: frame [1-9]: ' said || fail "said: $(cat said)"
+    grep -Eq "^sx-decode: error: $2 frames? left out, expected those of one stream" said || fail "said: $(cat said)"
+}
+for second in short long foreign; do
+    cat short "$second" | leaves_out key "$(sx-decode --list "$second" | wc -l)"
+done
+cat long short | leaves_out parts "$(sx-decode --list short | wc -l)"
+sx-decode --salvage --secret secret short | cmp - key
+
 status=0
 sx-decode --sort --salvage --secret own sorted/*/*.png >back 2>said || status=$?
 [ "$status" -eq 1 ] || fail "status $status"
