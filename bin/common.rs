@@ -365,7 +365,14 @@ fn of_a_seal(kind: &Kind) -> &'static str {
         Kind::Secret(what) if what.starts_with("permissions") => {
             "chmod 600 FILE; if others could read it, they may know the secret: consider a new one"
         }
-        Kind::Secret(_) => "sx-encode --new-secret > FILE makes one",
+        // In any other file, a new secret would replace what may be the only copy of an old one.
+        Kind::Secret(what) if what == secret::EMPTY && PROGRAM == "sx-encode" => {
+            "sx-encode --new-secret > FILE makes one, which opens nothing that was sealed before"
+        }
+        Kind::Secret(_) => {
+            "compare the file with your other copy of the secret: no other secret opens what was sealed \
+             with it"
+        }
         _ => "don't use the output: it isn't the whole stream",
     }
 }
