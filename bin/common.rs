@@ -72,7 +72,7 @@ pub fn main<Args: Parser, Status: Termination>(
 pub fn complain(error: &Error) -> u8 {
     let hint = match is_out_of_files(error) {
         true => Some("ulimit -n raises the number of files that a program may have open".into()),
-        false => hint(error.kind()),
+        false => of_a_stored_picture(error).or_else(|| hint(error.kind())),
     };
     complain_with(error, hint.as_deref())
 }
@@ -188,6 +188,35 @@ fn writes_pictures(mut arguments: impl Iterator<Item = OsString>) -> bool {
     matches!(PROGRAM, "sx-encode" | "sx-get")
         && !io::stdout().is_terminal()
         && !arguments.any(|argument| is_other(&argument.to_string_lossy()))
+}
+
+/// The hint where a picture in a store is damaged, or something else is in its place.
+fn of_a_stored_picture(error: &Error) -> Option<String> {
+    let is_damaged = match error.kind() {
+        Kind::NotPicture("an AVIF picture" | "a HEIC picture" | "a JPEG XL picture") => false,
+        Kind::CutShort(_)
+        | Kind::NotPicture(_)
+        | Kind::BadPicture(_)
+        | Kind::Checksum { .. }
+        | Kind::Payload
+        | Kind::Digest { .. } => true,
+        _ => false,
+    };
+    // Frames on stdin have no location.
+    let is_stored = match PROGRAM {
+        "sx-get" => true,
+        "sx-put" => error.to_string().contains("://"),
+        _ => false,
+    };
+    let repairs = env::args_os().any(|argument| argument == "--repair");
+    (is_damaged && is_stored).then(|| match repairs {
+        true => format!("the picture is damaged in the store; {ELSEWHERE}"),
+        false => {
+            "the picture is damaged in the store: sx-get --repair KEY stores it again if parity or \
+             another store has it; --from names another store to look in"
+                .into()
+        }
+    })
 }
 
 /// What helps where nothing is left of a stream, or what is left is being written.
