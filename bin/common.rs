@@ -315,6 +315,11 @@ fn hint(kind: &Kind) -> Option<String> {
         Kind::Terminal(_) => "redirect it with > FILE, or | sx-put".into(),
         Kind::Gone => "run it again: it stores what is gone".into(),
         Kind::Journal(_) => "each upload needs its own journals, one for each store".into(),
+        Kind::NoFolder(_) => {
+            "check whether the disk of this store is mounted; if the folder was moved, --from names its \
+             new place"
+                .into()
+        }
         Kind::NotFound if PROGRAM == "sx-put" => {
             "this isn't the store of the key, or it has lost what it acknowledged".into()
         }

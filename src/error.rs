@@ -176,6 +176,8 @@ pub enum Kind {
     // The store.
     /// The store has no such picture.
     NotFound,
+    /// The folder of the store, which has this name, isn't there.
+    NoFolder(String),
     /// A picture that was taken to be there, and so was not put, is gone.
     Gone,
     /// The store refused a request.
@@ -402,6 +404,7 @@ impl Kind {
             | Kind::Journal(_)
             | Kind::Terminal(_) => Blame::Caller,
             Kind::NotFound
+            | Kind::NoFolder(_)
             | Kind::Gone
             | Kind::Refused { .. }
             | Kind::Host(_)
@@ -561,6 +564,7 @@ impl fmt::Display for Kind {
                 let what = "a terminal, expected a pipe or a file for binary data";
                 write!(f, "{stream} is {what}")
             }
+            Kind::NoFolder(folder) => write!(f, "folder {folder}: not found"),
             Kind::Gone => write!(f, "gone, expected the picture that was known to be there"),
             Kind::Refused { status, said, .. } => write!(f, "HTTP {status} {said}"),
             Kind::Untrusted(why) | Kind::Certificate(why) => {
