@@ -299,7 +299,11 @@ fn hint(kind: &Kind) -> Option<String> {
         }
         Kind::Store(what) if here(what).is_some() => {
             let name = here(what).unwrap_or_default();
-            format!("./{name} is here: to use it as a store, write --to ./{name}")
+            let option = option_of(name);
+            format!("./{name} is here: to use it as a store, write {option} ./{name}")
+        }
+        Kind::Store(_) if PROGRAM == "sx-get" => {
+            "--from and --to name a store; write a folder here as ./NAME".into()
         }
         Kind::Store(_) => {
             "--to or SX_STORE names the store; write a folder here as ./NAME".into()
@@ -415,6 +419,17 @@ fn of_a_seal(kind: &Kind) -> &'static str {
 fn here(what: &str) -> Option<&str> {
     let name = what.strip_prefix("store '")?.split('\'').next()?;
     (!name.is_empty() && Path::new(name).exists()).then_some(name)
+}
+
+/// The option that names this store.
+fn option_of(store: &str) -> &'static str {
+    let arguments: Vec<OsString> = env::args_os().collect();
+    let is_from = |pair: &[OsString]| pair[0] == "--from" && pair[1] == store;
+    let is_both = |argument: &OsString| *argument == *format!("--from={store}");
+    match arguments.windows(2).any(is_from) || arguments.iter().any(is_both) {
+        true => "--from",
+        false => "--to",
+    }
 }
 
 /// What to do about a refusal, by its S3 code if there is one, or else by its status.
