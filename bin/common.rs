@@ -297,6 +297,11 @@ fn hint(kind: &Kind) -> Option<String> {
         Kind::Store(what) if !what.starts_with("store") && !what.starts_with("no store") => {
             return None;
         }
+        Kind::Store(what) if what.contains("'~/") || what.contains("'file:~/") => {
+            "the shell expands ~/ only at the start of a word, without quotes: --to ~/DIR; or write \"$HOME/DIR\", \
+             or ./~/DIR for a folder named ~"
+                .into()
+        }
         Kind::Store(what) if here(what).is_some() => {
             let name = here(what).unwrap_or_default();
             let option = option_of(name);
