@@ -290,7 +290,7 @@ fn hint(kind: &Kind) -> Option<String> {
         Kind::NotPositioned => {
             "frames of sx-encode --cdc have none: only the index knows their order, so fetch them with sx-get KEY".into()
         }
-        Kind::Size(_) => "-W and -H set width and height of a frame".into(),
+        Kind::Size(what) => of_a_size(what).into(),
         Kind::Name(_) => "set a shorter name with --name".into(),
         Kind::Key(what) => of_keys(what).into(),
         // If a login, a variable or a file is wrong, not the name, the message names it.
@@ -358,6 +358,18 @@ fn of_a_key_not_taken() -> &'static str {
             "everything is stored: save this key, or run the pipe again, which sends nothing again, \
              except to an image host without --resume"
         }
+    }
+}
+
+/// The hint where frames, or their chunks, can't have a size.
+fn of_a_size(what: &str) -> &'static str {
+    match what.contains(" pixels, expected at most ") {
+        true => "-W and -H set width and height of a frame; --max-frame raises the limit",
+        false if what.contains("chunks: average ") => {
+            "--cdc=16K is the least average; larger frames, set by -W and -H, allow larger ones, at \
+             most 4M"
+        }
+        false => "-W and -H set width and height of a frame",
     }
 }
 
