@@ -294,10 +294,7 @@ fn each<T>(keys: &[T], mut work: impl FnMut(&T) -> Result<Health>) -> Result<Exi
 
 fn verb(args: &Args) -> Verb {
     let (done, kept) = if args.check {
-        (
-            "checked",
-            "{frames} have been checked, and nothing was changed",
-        )
+        ("checked", "{frames} checked, and nothing was changed")
     } else if args.repair {
         (
             "repaired",
@@ -309,10 +306,7 @@ fn verb(args: &Args) -> Verb {
             "only indexes have been read, and the output is incomplete",
         )
     } else {
-        (
-            "fetched",
-            "only {frames} have been written, and not the rest",
-        )
+        ("fetched", "{frames} written, and not the rest")
     };
     Verb {
         done,
