@@ -343,7 +343,7 @@ fn check(
 /// Prints the line that is valid now, and fails if it doesn't restore everything.
 fn repair(key: &Source, to: &[OsString], options: &Options, output: &mut File) -> Result<Health> {
     let repaired = store_again(key, to, options)?;
-    note_stored(&repaired, "");
+    note_stored(&repaired, "", to);
     common::write_key(output, &repaired.keys.to_string())?;
     whole(key, &repaired, options)
 }
@@ -362,7 +362,7 @@ fn repair_in(
         [] => store_again(key, &keys::stores_with_a_host(file)?, options)?,
         to => store_again(key, to, options)?,
     };
-    note_stored(&repaired, &format!("{}: ", file.display()));
+    note_stored(&repaired, &format!("{}: ", file.display()), to);
     if let Err(e) = keys::replace(file, key, &repaired.keys) {
         common::write_key(output, &repaired.keys.to_string())?;
         return Err(e);
@@ -380,10 +380,12 @@ fn store_again(key: &Source, to: &[OsString], options: &Options) -> Result<Repai
     repaired.map_err(|e| explained(e, key, options))
 }
 
-fn note_stored(repaired: &Repaired, place: &str) {
+/// In another store, what is stored may be its first copy.
+fn note_stored(repaired: &Repaired, place: &str, to: &[OsString]) {
     if repaired.stored > 0 {
         let pictures = counted(repaired.stored, "picture");
-        common::note(&format!("{place}{pictures} stored again"));
+        let again = if to.is_empty() { " again" } else { "" };
+        common::note(&format!("{place}{pictures} stored{again}"));
     }
 }
 

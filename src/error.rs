@@ -554,6 +554,9 @@ impl fmt::Display for Kind {
                     "'{line}', expected 'block NUMBER: NAME', in ascending order"
                 )
             }
+            Kind::NoFileName(name) if name.is_empty() => {
+                write!(f, "the index has no name for a file, expected one")
+            }
             Kind::NoFileName(name) => {
                 write!(
                     f,
