@@ -293,26 +293,7 @@ fn hint(kind: &Kind) -> Option<String> {
         Kind::Size(what) => of_a_size(what).into(),
         Kind::Name(_) => "set a shorter name with --name".into(),
         Kind::Key(what) => of_keys(what).into(),
-        // If a login, a variable or a file is wrong, not the name, the message names it.
-        Kind::Store(what) if !what.starts_with("store") && !what.starts_with("no store") => {
-            return None;
-        }
-        Kind::Store(what) if what.contains("'~/") || what.contains("'file:~/") => {
-            "the shell expands ~/ only at the start of a word, without quotes: --to ~/DIR; or write \"$HOME/DIR\", \
-             or ./~/DIR for a folder named ~"
-                .into()
-        }
-        Kind::Store(what) if here(what).is_some() => {
-            let name = here(what).unwrap_or_default();
-            let option = option_of(name);
-            format!("./{name} is here: to use it as a store, write {option} ./{name}")
-        }
-        Kind::Store(_) if PROGRAM == "sx-get" => {
-            "--from and --to name a store; write a folder here as ./NAME".into()
-        }
-        Kind::Store(_) => {
-            "--to or SX_STORE names the store; write a folder here as ./NAME".into()
-        }
+        Kind::Store(what) => return of_a_store(what),
         Kind::NoFileName(_) => "storagex download KEY FILE chooses another name".into(),
         Kind::NoMember { top, .. } => format!("the paths in it begin with '{top}'"),
         Kind::Usage(_) => format!("{PROGRAM} --help shows the options"),
@@ -430,6 +411,31 @@ fn of_a_seal(kind: &Kind) -> &'static str {
         }
         _ => "don't use the output: it isn't the whole stream",
     }
+}
+
+/// What to do about the name of a store.
+fn of_a_store(what: &str) -> Option<String> {
+    // If a login, a variable or a file is wrong, not the name, the message names it.
+    if !what.starts_with("store") && !what.starts_with("no store") {
+        return None;
+    }
+    if what.contains("'~/") || what.contains("'file:~/") {
+        let unquoted =
+            "the shell expands ~/ only at the start of a word, without quotes: --to ~/DIR";
+        let hint = format!("{unquoted}; or write \"$HOME/DIR\", or ./~/DIR for a folder named ~");
+        return Some(hint);
+    }
+    if let Some(name) = here(what) {
+        let option = option_of(name);
+        return Some(format!(
+            "./{name} is here: to use it as a store, write {option} ./{name}"
+        ));
+    }
+    let hint = match PROGRAM {
+        "sx-get" => "--from and --to name a store; write a folder here as ./NAME",
+        _ => "--to or SX_STORE names the store; write a folder here as ./NAME",
+    };
+    Some(hint.into())
 }
 
 /// The name of an unknown store, if something here has that name.
