@@ -70,9 +70,16 @@ pub fn main<Args: Parser, Status: Termination>(
 
 /// Reports an error; gives the exit status that it calls for.
 pub fn complain(error: &Error) -> u8 {
-    let hint = match is_out_of_files(error) {
-        true => Some("ulimit -n raises the number of files that a program may have open".into()),
-        false => of_a_stored_picture(error).or_else(|| hint(error.kind())),
+    let is_unsigned = || error.to_string().ends_with("so the request was not signed");
+    let hint = match error.kind() {
+        _ if is_out_of_files(error) => {
+            Some("ulimit -n raises the number of files that a program may have open".into())
+        }
+        Kind::Refused { .. } if is_unsigned() => Some(
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile in ~/.aws, give the access key"
+                .into(),
+        ),
+        kind => of_a_stored_picture(error).or_else(|| hint(kind)),
     };
     complain_with(error, hint.as_deref())
 }
