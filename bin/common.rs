@@ -70,9 +70,16 @@ pub fn main<Args: Parser, Status: Termination>(
 
 /// Reports an error; gives the exit status that it calls for.
 pub fn complain(error: &Error) -> u8 {
-    let hint = match is_out_of_files(error) {
-        true => Some("ulimit -n raises the number of files that a program may have open".into()),
-        false => hint(error.kind()),
+    let is_unsigned = || error.to_string().ends_with("so the request was not signed");
+    let hint = match error.kind() {
+        _ if is_out_of_files(error) => {
+            Some("ulimit -n raises the number of files that a program may have open".into())
+        }
+        Kind::Refused { .. } if is_unsigned() => Some(
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile in ~/.aws, give the access key"
+                .into(),
+        ),
+        kind => of_a_stored_picture(error).or_else(|| hint(kind)),
     };
     complain_with(error, hint.as_deref())
 }
@@ -190,6 +197,35 @@ fn writes_pictures(mut arguments: impl Iterator<Item = OsString>) -> bool {
         && !arguments.any(|argument| is_other(&argument.to_string_lossy()))
 }
 
+/// The hint where a picture in a store is damaged, or something else is in its place.
+fn of_a_stored_picture(error: &Error) -> Option<String> {
+    let is_damaged = match error.kind() {
+        Kind::NotPicture("an AVIF picture" | "a HEIC picture" | "a JPEG XL picture") => false,
+        Kind::CutShort(_)
+        | Kind::NotPicture(_)
+        | Kind::BadPicture(_)
+        | Kind::Checksum { .. }
+        | Kind::Payload
+        | Kind::Digest { .. } => true,
+        _ => false,
+    };
+    // Frames on stdin have no location.
+    let is_stored = match PROGRAM {
+        "sx-get" => true,
+        "sx-put" => error.to_string().contains("://"),
+        _ => false,
+    };
+    let repairs = env::args_os().any(|argument| argument == "--repair");
+    (is_damaged && is_stored).then(|| match repairs {
+        true => format!("the picture is damaged in the store; {ELSEWHERE}"),
+        false => {
+            "the picture is damaged in the store: sx-get --repair KEY stores it again if parity or \
+             another store has it; --from names another store to look in"
+                .into()
+        }
+    })
+}
+
 /// What helps where nothing is left of a stream, or what is left is being written.
 pub const ELSEWHERE: &str = "--from names another store to look in";
 
@@ -262,20 +298,10 @@ fn hint(kind: &Kind) -> Option<String> {
         Kind::NotPositioned => {
             "frames of sx-encode --cdc have none: only the index knows their order, so fetch them with sx-get KEY".into()
         }
-        Kind::Size(_) => "-W and -H set width and height of a frame".into(),
+        Kind::Size(what) => of_a_size(what).into(),
         Kind::Name(_) => "set a shorter name with --name".into(),
         Kind::Key(what) => of_keys(what).into(),
-        // If a login, a variable or a file is wrong, not the name, the message names it.
-        Kind::Store(what) if !what.starts_with("store") && !what.starts_with("no store") => {
-            return None;
-        }
-        Kind::Store(what) if here(what).is_some() => {
-            let name = here(what).unwrap_or_default();
-            format!("./{name} is here: to use it as a store, write --to ./{name}")
-        }
-        Kind::Store(_) => {
-            "--to or SX_STORE names the store; write a folder here as ./NAME".into()
-        }
+        Kind::Store(what) => return of_a_store(what),
         Kind::NoFileName(_) => "storagex download KEY FILE chooses another name".into(),
         Kind::NoMember { top, .. } => format!("the paths in it begin with '{top}'"),
         Kind::Usage(_) => format!("{PROGRAM} --help shows the options"),
@@ -287,6 +313,11 @@ fn hint(kind: &Kind) -> Option<String> {
         Kind::Terminal(_) => "redirect it with > FILE, or | sx-put".into(),
         Kind::Gone => "run it again: it stores what is gone".into(),
         Kind::Journal(_) => "each upload needs its own journals, one for each store".into(),
+        Kind::NoFolder(_) => {
+            "check whether the disk of this store is mounted; if the folder was moved, --from names its \
+             new place"
+                .into()
+        }
         Kind::NotFound if PROGRAM == "sx-put" => {
             "this isn't the store of the key, or it has lost what it acknowledged".into()
         }
@@ -316,6 +347,18 @@ fn of_a_key_not_taken() -> &'static str {
             "everything is stored: save this key, or run the pipe again, which sends nothing again, \
              except to an image host without --resume"
         }
+    }
+}
+
+/// The hint where frames, or their chunks, can't have a size.
+fn of_a_size(what: &str) -> &'static str {
+    match what.contains(" pixels, expected at most ") {
+        true => "-W and -H set width and height of a frame; --max-frame raises the limit",
+        false if what.contains("chunks: average ") => {
+            "--cdc=16K is the least average; larger frames, set by -W and -H, allow larger ones, at \
+             most 4M"
+        }
+        false => "-W and -H set width and height of a frame",
     }
 }
 
@@ -366,15 +409,58 @@ fn of_a_seal(kind: &Kind) -> &'static str {
         Kind::Secret(what) if what.starts_with("permissions") => {
             "chmod 600 FILE; if others could read it, they may know the secret: consider a new one"
         }
-        Kind::Secret(_) => "sx-encode --new-secret > FILE makes one",
+        // In any other file, a new secret would replace what may be the only copy of an old one.
+        Kind::Secret(what) if what == secret::EMPTY && PROGRAM == "sx-encode" => {
+            "sx-encode --new-secret > FILE makes one, which opens nothing that was sealed before"
+        }
+        Kind::Secret(_) => {
+            "compare the file with your other copy of the secret: no other secret opens what was sealed \
+             with it"
+        }
         _ => "don't use the output: it isn't the whole stream",
     }
+}
+
+/// What to do about the name of a store.
+fn of_a_store(what: &str) -> Option<String> {
+    // If a login, a variable or a file is wrong, not the name, the message names it.
+    if !what.starts_with("store") && !what.starts_with("no store") {
+        return None;
+    }
+    if what.contains("'~/") || what.contains("'file:~/") {
+        let unquoted =
+            "the shell expands ~/ only at the start of a word, without quotes: --to ~/DIR";
+        let hint = format!("{unquoted}; or write \"$HOME/DIR\", or ./~/DIR for a folder named ~");
+        return Some(hint);
+    }
+    if let Some(name) = here(what) {
+        let option = option_of(name);
+        return Some(format!(
+            "./{name} is here: to use it as a store, write {option} ./{name}"
+        ));
+    }
+    let hint = match PROGRAM {
+        "sx-get" => "--from and --to name a store; write a folder here as ./NAME",
+        _ => "--to or SX_STORE names the store; write a folder here as ./NAME",
+    };
+    Some(hint.into())
 }
 
 /// The name of an unknown store, if something here has that name.
 fn here(what: &str) -> Option<&str> {
     let name = what.strip_prefix("store '")?.split('\'').next()?;
     (!name.is_empty() && Path::new(name).exists()).then_some(name)
+}
+
+/// The option that names this store.
+fn option_of(store: &str) -> &'static str {
+    let arguments: Vec<OsString> = env::args_os().collect();
+    let is_from = |pair: &[OsString]| pair[0] == "--from" && pair[1] == store;
+    let is_both = |argument: &OsString| *argument == *format!("--from={store}");
+    match arguments.windows(2).any(is_from) || arguments.iter().any(is_both) {
+        true => "--from",
+        false => "--to",
+    }
 }
 
 /// What to do about a refusal, by its S3 code if there is one, or else by its status.

@@ -173,6 +173,21 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
+/// The folder of the store that a key is in, if it isn't there: its disk may not be mounted. None where
+/// any key of the line is elsewhere.
+pub fn no_folder(key: &Source) -> Option<PathBuf> {
+    let Source::Key(keys) = key else { return None };
+    let folders = keys.all().iter().map(|key| {
+        let is_file = key.location.scheme() == "file";
+        let path = key.location.path();
+        let folder = path.ancestors().nth(2).filter(|_| is_file)?;
+        let found = fs::metadata(folder);
+        let is_gone = found.is_err_and(|e| e.kind() == ErrorKind::NotFound);
+        is_gone.then(|| folder.to_owned())
+    });
+    folders.collect::<Option<Vec<_>>>()?.into_iter().next()
+}
+
 /// The path of a file without links, as far as that can be told.
 pub fn canonical(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())

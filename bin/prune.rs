@@ -35,7 +35,7 @@ pub struct Pruning {
     dry_run: bool,
 
     /// With --prune: the least time that pictures stay set aside [default: 7]
-    #[arg(long, value_name = "DAYS", value_parser = days)]
+    #[arg(long, value_name = "DAYS", value_parser = days, allow_negative_numbers = true)]
     grace: Option<f64>,
 
     /// With --prune: of the backups in this folder, files DATE.key, remove those that no rule keeps;

@@ -1,13 +1,14 @@
 //! The report of sx-get --check, as text and as JSON.
 
 use std::fmt::Write;
+use std::path::Path;
 use storagex::get::{Count, Gap, Health, Report};
 use storagex::wire::carrier::sturdy::Corrections;
 use storagex::{Source, counted};
 
 /// A line for the file that has the key, if one has it; one for the key, each kind of picture, each store, each
 /// gap, and the result.
-pub fn text(key: &Source, file: Option<&str>, report: &Report) -> String {
+pub fn text(key: &Source, file: Option<&str>, report: &Report, no_folder: Option<&Path>) -> String {
     let mut text = String::new();
     if let Some(file) = file {
         line(&mut text, &format!("file: {file}"));
@@ -51,7 +52,11 @@ pub fn text(key: &Source, file: Option<&str>, report: &Report) -> String {
             ),
         );
     }
-    line(&mut text, &format!("result: {}", result(report)));
+    let result = match no_folder {
+        Some(folder) => format!("the folder of the store isn't there: {}", folder.display()),
+        None => result(report).to_owned(),
+    };
+    line(&mut text, &format!("result: {result}"));
     text
 }
 
@@ -110,7 +115,7 @@ fn result(report: &Report) -> &'static str {
 }
 
 /// Whether nobody knows how many frames there were.
-fn is_index_lost(report: &Report) -> bool {
+pub fn is_index_lost(report: &Report) -> bool {
     report.data.good == 0 && report.lost.iter().any(|gap| gap.frames.end == u64::MAX)
 }
 

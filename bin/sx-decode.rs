@@ -167,7 +167,7 @@ fn to<T>(path: Option<&Path>, body: impl FnOnce(&mut dyn Write) -> Result<T>) ->
 fn verb(output: Option<&Path>, reads_stdin: bool) -> Verb {
     let kept = match output {
         Some(path) => format!("{} is as it was", path.display()),
-        None => "only {frames} have been written, and not the rest".into(),
+        None => "{frames} written, and not the rest".into(),
     };
     Verb {
         done: "decoded",

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use storagex::get::{Health, Info, Options, Repaired, Sample};
 use storagex::store::Config;
-use storagex::{ByteRange, Kind, Progress, Result, Source, counted, get, store};
+use storagex::{ByteRange, Error, Kind, Progress, Result, Source, counted, get, store};
 
 /// Fetch the frames of a backup.
 #[derive(Parser)]
@@ -208,7 +208,7 @@ fn run(args: Args) -> Result<ExitCode> {
             return Err(Kind::Usage("--filename of several keys, expected one".into()).into());
         };
         live::start(verb(&args), &progress);
-        let info = get::info(key, &options)?;
+        let info = get::info(key, &options).map_err(|e| explained(e, key, &options))?;
         common::write(&mut output, &format!("{}\n", info.file_name()?))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -224,27 +224,56 @@ fn run(args: Args) -> Result<ExitCode> {
         return each(&keys, |key| repair(key, &args.to, &options, &mut output));
     }
     for key in keys {
-        if args.list {
-            get::list(&key, &options, |key, role| {
-                common::write(&mut output, &format!("{key}\t{role}\n"))
-            })?;
-        } else if args.info {
-            let show = if args.json { json } else { text };
-            common::write(&mut output, &show(&get::info(&key, &options)?))?;
-        } else if args.salvage {
-            salvage(&key, args.map.as_deref(), &options, &mut output)?;
-        } else {
-            let got = match args.range {
-                None => get(&key, &mut output, &options)?,
-                Some(range) => get::get_range(&key, range, &mut output, &options)?,
-            };
-            if got.rebuilt > 0 {
-                let frames = counted(got.rebuilt, "frame");
-                common::note(&format!("{frames} rebuilt from parity"));
-            }
-        }
+        let fetched = fetch(&key, &args, &options, &mut output);
+        fetched.map_err(|e| explained(e, &key, &options))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes what is wanted of a stream.
+fn fetch(key: &Source, args: &Args, options: &Options, output: &mut File) -> Result<()> {
+    if args.list {
+        return get::list(key, options, |key, role| {
+            common::write(output, &format!("{key}\t{role}\n"))
+        });
+    }
+    if args.info {
+        let show = if args.json { json } else { text };
+        return common::write(output, &show(&get::info(key, options)?));
+    }
+    if args.salvage {
+        return salvage(key, args.map.as_deref(), options, output);
+    }
+    let got = match args.range {
+        None => get(key, output, options)?,
+        Some(range) => get::get_range(key, range, output, options)?,
+    };
+    if got.rebuilt > 0 {
+        let frames = counted(got.rebuilt, "frame");
+        common::note(&format!("{frames} rebuilt from parity"));
+    }
+    Ok(())
+}
+
+/// Where a whole stream isn't found, and neither is the folder of its store, the error is about that.
+fn explained(error: Error, key: &Source, options: &Options) -> Error {
+    let is_lost = matches!(
+        error.kind(),
+        Kind::NotFound
+            | Kind::Lost {
+                frames: u64::MAX,
+                ..
+            }
+    );
+    match no_folder(key, options).filter(|_| is_lost) {
+        Some(folder) => Kind::NoFolder(folder.display().to_string()).into(),
+        None => error,
+    }
+}
+
+/// The folder of the store, if it isn't there, and no other one is named.
+fn no_folder(key: &Source, options: &Options) -> Option<PathBuf> {
+    keys::no_folder(key).filter(|_| options.from.is_empty())
 }
 
 /// Calls `work` for each key, also after an error; gives the worst exit status.
@@ -265,10 +294,7 @@ fn each<T>(keys: &[T], mut work: impl FnMut(&T) -> Result<Health>) -> Result<Exi
 
 fn verb(args: &Args) -> Verb {
     let (done, kept) = if args.check {
-        (
-            "checked",
-            "{frames} have been checked, and nothing was changed",
-        )
+        ("checked", "{frames} checked, and nothing was changed")
     } else if args.repair {
         (
             "repaired",
@@ -280,10 +306,7 @@ fn verb(args: &Args) -> Verb {
             "only indexes have been read, and the output is incomplete",
         )
     } else {
-        (
-            "fetched",
-            "only {frames} have been written, and not the rest",
-        )
+        ("fetched", "{frames} written, and not the rest")
     };
     Verb {
         done,
@@ -300,13 +323,14 @@ fn check(
     output: &mut File,
 ) -> Result<Health> {
     let report = get::check(key, args.sample.unwrap_or(Sample::All), options)?;
-    let show = if args.json {
-        report::json
-    } else {
-        report::text
+    let no_folder = no_folder(key, options).filter(|_| report::is_index_lost(&report));
+    let shown = match args.json {
+        true => report::json(key, file, &report),
+        false => report::text(key, file, &report, no_folder.as_deref()),
     };
-    common::write(output, &show(key, file, &report))?;
-    match report.error().map(|error| error.at(key.location())) {
+    common::write(output, &shown)?;
+    let error = report.error().map(|error| error.at(key.location()));
+    match error.map(|error| explained(error, key, options)) {
         Some(error) if report::is_nothing_left(&report) => {
             common::complain_with(&error, Some(common::ELSEWHERE));
             Ok(Health::Lost)
@@ -319,9 +343,9 @@ fn check(
 /// Prints the line that is valid now, and fails if it doesn't restore everything.
 fn repair(key: &Source, to: &[OsString], options: &Options, output: &mut File) -> Result<Health> {
     let repaired = store_again(key, to, options)?;
-    note_stored(&repaired, "");
+    note_stored(&repaired, "", to);
     common::write_key(output, &repaired.keys.to_string())?;
-    whole(key, &repaired)
+    whole(key, &repaired, options)
 }
 
 /// Puts the line that is valid now in the place of the old one, and fails if it doesn't restore
@@ -338,33 +362,36 @@ fn repair_in(
         [] => store_again(key, &keys::stores_with_a_host(file)?, options)?,
         to => store_again(key, to, options)?,
     };
-    note_stored(&repaired, &format!("{}: ", file.display()));
+    note_stored(&repaired, &format!("{}: ", file.display()), to);
     if let Err(e) = keys::replace(file, key, &repaired.keys) {
         common::write_key(output, &repaired.keys.to_string())?;
         return Err(e);
     }
-    whole(key, &repaired)
+    whole(key, &repaired, options)
 }
 
 fn store_again(key: &Source, to: &[OsString], options: &Options) -> Result<Repaired> {
     let stores = to.iter().map(|name| store::open(name, &options.store));
     let stores = stores.collect::<Result<Vec<_>>>()?;
-    match stores.is_empty() {
+    let repaired = match stores.is_empty() {
         true => get::repair(key, options),
         false => get::repair_to(key, &stores, options),
-    }
+    };
+    repaired.map_err(|e| explained(e, key, options))
 }
 
-fn note_stored(repaired: &Repaired, place: &str) {
+/// In another store, what is stored may be its first copy.
+fn note_stored(repaired: &Repaired, place: &str, to: &[OsString]) {
     if repaired.stored > 0 {
         let pictures = counted(repaired.stored, "picture");
-        common::note(&format!("{place}{pictures} stored again"));
+        let again = if to.is_empty() { " again" } else { "" };
+        common::note(&format!("{place}{pictures} stored{again}"));
     }
 }
 
-fn whole(key: &Source, repaired: &Repaired) -> Result<Health> {
+fn whole(key: &Source, repaired: &Repaired, options: &Options) -> Result<Health> {
     match repaired.report.error() {
-        Some(error) => Err(error.at(key.location())),
+        Some(error) => Err(explained(error.at(key.location()), key, options)),
         None => Ok(Health::Whole),
     }
 }

@@ -357,11 +357,11 @@ fn verb(names: &[OsString], journals: &[PathBuf]) -> Verb {
     let is_host = |name: &OsString| common::is_host(&name.to_string_lossy());
     let again = match names.iter().any(is_host) && journals.is_empty() {
         true => "run the pipe again; with --resume JOURNAL a host isn't sent what it has",
-        false => "run the pipe again, and they are not sent again",
+        false => "run the pipe again: no stored frame is sent twice",
     };
     Verb {
         done: "stored",
-        kept: format!("{{frames}} are stored, and no key was made; {again}"),
+        kept: format!("{{frames}} stored, and no key was made; {again}"),
         shows: true,
     }
 }

@@ -179,6 +179,8 @@ pub enum Kind {
     // The store.
     /// The store has no such picture.
     NotFound,
+    /// The folder of the store, which has this name, isn't there.
+    NoFolder(String),
     /// A picture that was taken to be there, and so was not put, is gone.
     Gone,
     /// The store refused a request.
@@ -405,6 +407,7 @@ impl Kind {
             | Kind::Journal(_)
             | Kind::Terminal(_) => Blame::Caller,
             Kind::NotFound
+            | Kind::NoFolder(_)
             | Kind::Gone
             | Kind::Refused { .. }
             | Kind::Host(_)
@@ -559,6 +562,9 @@ impl fmt::Display for Kind {
                     "'{line}', expected 'block NUMBER: NAME', in ascending order"
                 )
             }
+            Kind::NoFileName(name) if name.is_empty() => {
+                write!(f, "the index has no name for a file, expected one")
+            }
             Kind::NoFileName(name) => {
                 write!(
                     f,
@@ -569,6 +575,7 @@ impl fmt::Display for Kind {
                 let what = "a terminal, expected a pipe or a file for binary data";
                 write!(f, "{stream} is {what}")
             }
+            Kind::NoFolder(folder) => write!(f, "folder {folder}: not found"),
             Kind::Gone => write!(f, "gone, expected the picture that was known to be there"),
             Kind::Refused { status, said, .. } => write!(f, "HTTP {status} {said}"),
             Kind::Untrusted(why) | Kind::Certificate(why) => {

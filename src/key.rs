@@ -388,6 +388,10 @@ impl FromStr for Key {
 
     fn from_str(text: &str) -> Result<Self> {
         let shown = shown(text);
+        if !text.contains("://") && !text.starts_with("file:/") {
+            let what = format!("'{shown}', expected a key such as file:///...{MARK}...");
+            return Err(Kind::Key(what).into());
+        }
         let Some((location, digest)) = text.rsplit_once(MARK) else {
             text.parse::<Location>()?;
             return Err(Kind::Key(format!("a key without {MARK}DIGEST: {shown}")).into());

@@ -12,6 +12,9 @@ use zeroize::Zeroizing;
 /// The most bytes that a file of a secret has.
 const MOST: usize = 1 << 12;
 
+/// What [`read`] says of a file with nothing in it.
+pub const EMPTY: &str = "no secret, expected one";
+
 /// Makes a secret.
 ///
 /// # Errors
@@ -50,9 +53,13 @@ fn try_read(file: File) -> Result<Secret> {
     check_private(&file)?;
     let bytes = read_all(file)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| bad("no text, expected a secret"))?;
+    if text.trim().is_empty() {
+        return Err(bad(EMPTY));
+    }
     let lines = text.lines().map(str::trim);
     let mut lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let secret = lines.next().ok_or_else(|| bad("no secret, expected one"))?;
+    let secret = lines.next();
+    let secret = secret.ok_or_else(|| bad("only comments, expected a secret"))?;
     let secret = Secret::parse(secret)?;
     match lines.next() {
         None => Ok(secret),

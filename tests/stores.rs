@@ -1199,9 +1199,20 @@ fn a_login_that_is_not_spoken() {
     let (said, _) = put_says(&format!("http://{}/x/", server.address), server.address);
     let what = "HTTP 401 Unauthorized: login of type Digest, expected Basic or Bearer\n";
     assert!(said.ends_with(what), "{said}");
-    let (said, _) = put_says("s3://bucket", server.address);
+    // It is about the whole store, not about the object that was asked for first.
+    let store = format!("sx-put: error: http://{}/x/: HTTP 401", server.address);
+    assert!(said.starts_with(&store), "{said}");
+    let (said, _) = put_says("s3://bucket/a", server.address);
     assert!(
-        said.contains("hint: check whether AWS_ACCESS_KEY_ID may"),
+        said.starts_with("sx-put: error: s3://bucket/a: HTTP 401"),
+        "{said}"
+    );
+    assert!(
+        said.contains(": no access key was found, so the request was not signed\n"),
+        "{said}"
+    );
+    assert!(
+        said.contains("hint: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile"),
         "{said}"
     );
     assert!(!said.contains("Bearer"), "{said}");

@@ -234,7 +234,8 @@ const KNOWN: &str =
 ///
 /// # Errors
 ///
-/// [`Kind::Store`] for anything else: an unknown scheme is never taken for a path.
+/// [`Kind::Store`] for anything else: an unknown scheme is never taken for a path, nor is `~/` for a folder
+/// named `~`.
 pub fn open(name: &OsStr, config: &Config) -> Result<Arc<dyn Store>> {
     let store = open_plain(name, config)?;
     Ok(Arc::new(Verified::new(store, config.verify)))
@@ -255,6 +256,14 @@ fn open_plain(name: &OsStr, config: &Config) -> Result<Arc<dyn Store>> {
         return Ok(own);
     }
     let unknown = |what: String| Err(Kind::Store(format!("{what}, expected {KNOWN}")).into());
+    if text
+        .strip_prefix("file:")
+        .unwrap_or(&text)
+        .starts_with("~/")
+    {
+        let what = format!("store '{text}', expected a path whose ~ the shell has expanded");
+        return Err(Kind::Store(what).into());
+    }
     match text.split_once(':') {
         Some(("host", name)) => open_host(name, config),
         _ if text.ends_with(".sxcu") => Ok(Arc::new(Host::new(Path::new(name), config)?)),
@@ -367,11 +376,22 @@ mod tests {
             "s3:///x",
             "http://",
             "http://host/x",
+            "~/x",
+            "file:~/x",
+            "~/x.sxcu",
         ] {
             let error = open(bad.as_ref(), &Config::default()).err().expect(bad);
             assert!(matches!(error.kind(), Kind::Store(_)), "{bad}: {error}");
         }
-        for good in ["file:x", "file:///tmp/x", "./x:y", "a/b:c", "/x", "x/"] {
+        for good in [
+            "file:x",
+            "file:///tmp/x",
+            "./x:y",
+            "a/b:c",
+            "/x",
+            "x/",
+            "./~/x",
+        ] {
             assert!(open(good.as_ref(), &Config::default()).is_ok(), "{good}");
         }
         assert!(open("file://host/x".as_ref(), &Config::default()).is_err());

@@ -13,6 +13,8 @@ use std::time::{Duration, SystemTime};
 use ureq::http::Method;
 use url::Url;
 
+/// Why a server may refuse everything.
+const NOT_SIGNED: &str = "no access key was found, so the request was not signed";
 /// How long a signature is valid; every try gets a new one.
 const SIGNED_FOR: Duration = Duration::from_secs(900);
 /// The header that asks for the checksum of an object.
@@ -194,8 +196,24 @@ impl S3 {
             self.http.uploaded(&location, png.len());
             Ok(())
         });
-        done.map_err(|e| e.at(&location))?;
+        done.map_err(|e| self.explained(e).at(&location))?;
         Ok(location)
+    }
+
+    /// A refusal says if the request wasn't signed.
+    fn explained(&self, error: Error) -> Error {
+        let is_refused = matches!(
+            error.kind(),
+            Kind::Refused {
+                by: Service::S3,
+                status: 400 | 401 | 403,
+                ..
+            }
+        );
+        match is_refused && self.credentials.is_none() {
+            true => error.because(NOT_SIGNED),
+            false => error,
+        }
     }
 }
 
@@ -230,7 +248,8 @@ impl Store for S3 {
         let refused = |answer: &mut Answer| match refused(answer) {
             Ok((fault, _)) | Err(fault) => fault.premature(self.http.is_recent(location)),
         };
-        self.http.get(ask, refused, read)
+        let got = self.http.get(ask, refused, read);
+        got.map_err(|e| self.explained(e))
     }
 
     fn made(&self, location: &Location) -> Result<Option<SystemTime>> {
@@ -250,6 +269,15 @@ impl S3 {
         match self.prefix.as_str() {
             "" => path.to_owned(),
             prefix => format!("{prefix}/{path}"),
+        }
+    }
+
+    /// An error that concerns the whole store: a login that is wrong, or a server that is out of reach.
+    fn of_all(&self, error: Error) -> Error {
+        let error = self.explained(error);
+        match self.location(&self.prefix) {
+            Ok(store) => error.at(store),
+            Err(_) => error,
         }
     }
 
@@ -371,7 +399,7 @@ impl Prunable for S3 {
             Ok(()) => Ok(Some(text)),
             // Who may not list is told so of what isn't there.
             Err(Kind::NotFound | Kind::Refused { status: 403, .. }) => Ok(None),
-            Err(_) => read.map(|()| None).map_err(|e| e.at(place)),
+            Err(_) => read.map(|()| None).map_err(|e| self.of_all(e)),
         }
     }
 
@@ -387,7 +415,7 @@ impl Prunable for S3 {
                 text.as_bytes(),
             )
         };
-        self.http.retry(put).map_err(|e| e.at(&object))
+        self.http.retry(put).map_err(|e| self.of_all(e))
     }
 
     fn list(
@@ -400,7 +428,7 @@ impl Prunable for S3 {
         let mut from: Option<String> = None;
         loop {
             let page = self.http.retry(|| self.page(&prefix, from.as_deref()));
-            let page = page.map_err(|e| e.at(&prefix))?;
+            let page = page.map_err(|e| self.explained(e).at(&prefix))?;
             for (key, bytes) in page.objects {
                 let file = key.strip_prefix(&prefix).unwrap_or_default();
                 let name = Name::from_file(file).filter(|name| name.digest.bytes()[0] == first);

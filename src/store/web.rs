@@ -298,7 +298,8 @@ impl Prunable for Web {
                     status: 403 | 405, ..
                 },
             ) => Ok(None),
-            Err(_) => read.map(|()| None).map_err(|e| e.at(place)),
+            // It concerns the whole store: a login that is wrong, or a server that is out of reach.
+            Err(_) => read.map(|()| None).map_err(|e| e.at(&self.base)),
         }
     }
 
@@ -306,7 +307,7 @@ impl Prunable for Web {
         let url = self.below(RECORD);
         let headers = [("content-type", "text/plain".to_owned())];
         let put = || self.change(&Method::PUT, &url, &headers, text.as_bytes(), &url);
-        self.http.retry(put).map_err(|e| e.at(RECORD))
+        self.http.retry(put).map_err(|e| e.at(&self.base))
     }
 
     fn list(

@@ -17,6 +17,7 @@ done
 for size in '-W 100000 -H 100000' '-W 4294967295' '-H 4294967295' '-W 4294967295 -H 4294967295'; do
     # shellcheck disable=SC2086
     refuses 2 'expected at most' sx-encode $size stream >frames
+    it_said -q 'hint: -W and -H .*; --max-frame raises the limit' || fail "$size said: $(it_said .)"
     # shellcheck disable=SC2086
     sx-encode stream | refuses 2 'expected at most' sx-put $size >key
     no_frame frames

@@ -31,7 +31,14 @@ refused 'digest .*, expected 0000' "$location#blake3=$(printf '%064d' 0)"
 refused 'not found' "file:///no/such/folder/00/00.png#blake3=$digest"
 refused 'not found' "file:///dev/null/00/00.png#blake3=$digest"
 refused 'scheme .gopher., expected' "gopher://example.org/x.png#blake3=$digest"
-refused 'scheme' "file:relative#blake3=$digest"
+refused "'file:relative#blake3=$digest', expected a key such as file:///\.\.\.#blake3=" "file:relative#blake3=$digest"
+refused "'file:s/ab/x.png', expected a key such as file:///" file:s/ab/x.png
+for text in 1 hello '1 2'; do
+    printf '%s\n' "$text" >text
+    refuses 1 "text: line 1: '${text%% *}', expected a key such as file:///" sx-get text >back
+    ! it_said -q scheme || fail "said: $(it_said .)"
+done
+refuses 1 "'', expected a key such as file:///" sx-get '' >back
 refused 'absolute' "file://relative/path.png#blake3=$digest"
 refused 'percent' "file:///a%0#blake3=$digest"
 refused 'percent' "file:///a%00b#blake3=$digest"

@@ -14,6 +14,7 @@ cp -R data whole
 
 damaged() { # PATTERN
     refuses 1 "$1" sx-get key >got
+    ! it_said -Eq 'hint: .*(that writes the frames|sx-encode)' || fail "a hint for frames: $(it_said .)"
     cmp -n "$(wc -c <got)" got frames || fail "other frames: $1"
     refuses 1 "$1" sx-get --check key
     sx-get key 2>/dev/null | refuses 1 'input' sx-decode -o new
@@ -27,6 +28,24 @@ rm "$two" && damaged 'frame 2: .*: not found'
 [ "$(find "${two%/*}" -type f | wc -l)" -gt 1 ] || { rm -r "${two%/*}" && damaged 'frame 2: .*: not found'; }
 : >"$two" && damaged 'frame 2: .*: nothing, expected a PNG'
 head -c 500 frame.2 >"$two" && damaged 'frame 2: .*: input ends after 500 bytes'
+for broken in nothing 'input ends' CRC-32; do
+    case $broken in
+        nothing) : >"$two" ;;
+        'input ends') head -c 500 frame.2 >"$two" ;;
+        CRC-32) flip "$two" 400 ;;
+    esac
+    refuses 1 "frame 2: .*: .*$broken" sx-get key >got
+    it_said -Eq 'hint: the picture is damaged in the store: sx-get --repair .*; --from' || fail "said: $(it_said .)"
+    rm -r data
+    cp -R whole data
+done
+head -c 500 "$index" >short && cp short "$index"
+refuses 1 'file://.*: input ends after 500 bytes' sx-put --prune key
+it_said -q 'hint: the picture is damaged in the store: sx-get --repair' || fail "said: $(it_said .)"
+refuses 1 'frame 0: input ends after 500 bytes' sx-put --to ./other <short
+it_said -q 'hint: check whether the program that writes the frames failed' || fail "said: $(it_said .)"
+rm -r data
+cp -R whole data
 flip "$two" 400 && damaged 'frame 2: .*: (damaged|CRC-32)'
 cp "$five" "$two" && damaged 'frame 2: .*: digest .*, expected'
 mv "$two" swap && mv "$five" "$two" && mv swap "$five" && damaged 'frame 2: .*: digest .*, expected'

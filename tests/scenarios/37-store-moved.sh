@@ -9,7 +9,15 @@ sx-put --name kept <frames >key
 key=$(cat key)
 mv data/storagex elsewhere
 
-refuses 1 'not found' sx-get "$key" >got
+# The whole folder isn't there: maybe nobody has mounted its disk.
+for verb in '' --list --info --filename --check --salvage --range=0:1 --repair; do
+    # shellcheck disable=SC2086 # no verb, or one
+    refuses 1 "folder $PWD/data/storagex: not found\$" sx-get $verb "$key" >got
+    it_said -q 'hint: .*mounted.*--from' || fail "$verb said: $(it_said .)"
+    ! grep -q 'index is lost' got || fail "$verb wrote: $(cat got)"
+done
+refuses 1 'not found' sx-get --from ./nowhere "$key" >got
+! it_said -q 'error: folder' || fail "said: $(it_said .)"
 moved=$(printf '%s\n' "$key" | sed 's,/data/storagex/,/elsewhere/,')
 sx-get "$moved" | cmp - frames
 sx-get --check "$moved"

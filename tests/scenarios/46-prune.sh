@@ -210,6 +210,7 @@ it_said -q 'hint: .* whether its disk is mounted' || fail "no such hint"
 refuses 1 'nosuch: cannot read' sx-put --prune --forget nosuch --keep-last 1 nights
 refuses 1 'nosuch: cannot open' sx-put --prune --forget nights --keep-last 1 nosuch
 refuses 2 'several stores' sx-put --prune --to ./p --to ./one --forget nights --keep-last 1
+refuses 2 "'-1' for '--grace <DAYS>': expected a number of days" sx-put --prune --to ./p --grace -1 nights
 refuses 2 'forget' sx-put --prune --keep-last 1 nights
 refuses 2 'keep-last' sx-put --prune --forget nights
 refuses 2 '--forget needs --prune' sx-put --forget nights --keep-last 1

@@ -76,9 +76,23 @@ it_said -q "$(tail -n 1 secret | cut -c 12-40)" && fail 'a secret in a message'
 sed '/^SX-SECRET-1/s/.$/x/' secret >mixed
 chmod 600 mixed
 refuses 1 'mixed: a secret with a typing error' sx-encode --secret mixed stream >got
+! it_said -q -e --new-secret || fail "a hint that would replace the secret: $(it_said .)"
+it_said -q 'hint: compare the file with your other copy' || fail "said: $(it_said .)"
+cat secret other >two
+sed 's/^SX/#SX/' secret >comments
+echo 'no secret' >words
+chmod 600 two comments words
+for file in two comments words; do
+    refuses 1 "$file: .*, expected" sx-encode --secret "$file" stream >got
+    ! it_said -q -e --new-secret || fail "a hint that would replace the secret: $(it_said .)"
+    it_said -q 'hint: compare the file with your other copy' || fail "said: $(it_said .)"
+done
 : >empty
 chmod 600 empty
 refuses 1 'empty: no secret, expected one' sx-encode --secret empty stream >got
+it_said -q 'hint: sx-encode --new-secret > FILE' || fail "said: $(it_said .)"
+refuses 1 'empty: no secret, expected one' sx-decode --secret empty frames >got
+! it_said -q -e --new-secret || fail "a new secret opens no frames: $(it_said .)"
 refuses 1 'gone: cannot open' sx-encode --secret gone stream >got
 SX_SECRET='' sx-encode stream | cmp - plain
 

@@ -39,7 +39,13 @@ case $sent in
 esac
 
 refuses 2 'average 1024, expected 16384 to 1179630' sx-encode --cdc=1K old >got
+it_said -q 'hint: --cdc=16K is the least average' || fail "said: $(it_said .)"
+refuses 2 'average 16383, expected 16384 ' sx-encode --cdc=16383 old >got
+sx-encode --cdc=16K old >got
 refuses 2 'average 2097152, expected' sx-encode --cdc=2M old >got
+it_said -q 'hint: .* -W and -H, .* at most 4M' || fail "said: $(it_said .)"
+sx-encode --cdc=4M -W 2048 -H 2048 old >got
+refuses 2 'average 4194305, expected' sx-encode --cdc=4194305 -W 2048 -H 2048 old >got
 refuses 2 'expected bytes' sx-encode --cdc=lots old >got
 refuses 2 'frames of 12252 bytes, expected at least 32768' sx-encode --cdc -W 64 -H 64 old >got
 sx-encode --cdc=64K old >frames

@@ -30,10 +30,17 @@ interrupts() { # SIGNAL STATUS COMMAND...
 head -c 900000 frames >part && mv part frames
 interrupts INT 130 sx-put --to ./store
 [ ! -s out ] || fail 'a key'
-grep -Eqx 'sx-put: error: interrupted: [0-9]+ frames are stored, and no key was made; run the pipe again, and they are not sent again' said ||
+grep -Eqx 'sx-put: error: interrupted: [0-9]+ frames stored, and no key was made; run the pipe again: no stored frame is sent twice' said ||
     fail "$(cat said)"
 [ "$(wc -l <said)" -eq 1 ] || fail "$(cat said)"
 
+mv frames many
+for count in 1 0; do
+    head -c $((count * 12420)) many >frames
+    interrupts INT 130 sx-put --to ./store
+    grep -Eqx "sx-put: error: interrupted: $count frames? stored, and no key was made; .*" said || fail "$(cat said)"
+done
+mv many frames
 interrupts TERM 143 sx-put --to ./store -o key
 [ ! -e key ] || fail 'a key'
 grep -q '^sx-put: error: interrupted: ' said || fail "$(cat said)"

@@ -32,6 +32,8 @@ refuses 2 'cannot be used with' sx-decode --list --locate a <frames
 echo hello | sx-encode | sx-put --name='a/it'"'"'s \odd' >key
 [ "$(sx-get --filename key)" = "it's \\odd" ] || fail "$(sx-get --filename key)"
 echo hello | sx-encode | sx-put --name=.. >dots
+echo hello | sx-encode | sx-put >nameless
+refuses 1 'the index has no name for a file, expected one$' sx-get --filename nameless
 refuses 1 "the index has the name '..', expected one for a file" sx-get --filename dots
 cat key dots >both
 refuses 2 'several keys' sx-get --filename both
