@@ -9,7 +9,7 @@ use crate::key::{Digest, Key, Keys, Location, Name};
 use crate::store::{self, Fetched};
 use crate::wire::frame::Trailer;
 use crate::wire::parity::MOST_PARITY;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -34,7 +34,7 @@ pub(crate) struct Finder {
     /// The numbers of the homes of the line, in its order.
     line: Vec<usize>,
     trees: Trees,
-    passed_over: AtomicUsize,
+    passed_over: AtomicBool,
     limit: usize,
 }
 
@@ -82,7 +82,7 @@ impl Finder {
             homes,
             line,
             trees: Trees::new(trees, Weak::clone(this)),
-            passed_over: AtomicUsize::new(0),
+            passed_over: AtomicBool::new(false),
             limit: options.limit,
         }))
     }
@@ -99,8 +99,13 @@ impl Finder {
 
     /// Notes that a home doesn't answer.
     pub fn was_silent(&self, home: usize) {
-        self.passed_over.fetch_add(1, Relaxed);
+        self.pass_over();
         self.homes[home].was_silent();
+    }
+
+    /// Notes that a place was not asked, or not waited for.
+    pub fn pass_over(&self) {
+        self.passed_over.store(true, Relaxed);
     }
 
     /// The homes of the line.
@@ -183,8 +188,8 @@ impl Finder {
             .collect()
     }
 
-    /// How often a store was not asked, or not waited for, as it is silent or out of reach.
-    pub fn passed_over(&self) -> usize {
+    /// Whether any place was not asked, or not waited for: it may have what others have lost.
+    pub fn has_passed_over(&self) -> bool {
         self.passed_over.load(Relaxed)
     }
 
@@ -206,7 +211,9 @@ impl Finder {
         if wait == Wait::Briefly && places.len() > 1 {
             let all = places.len();
             places.retain(|(at, _)| !self.homes[*at].is_slow());
-            self.passed_over.fetch_add(all - places.len(), Relaxed);
+            if places.len() < all {
+                self.pass_over();
+            }
         }
         let failed = match self.fetch_from(&places, digest, main, wait, to) {
             Ok(trailer) => return Ok(trailer),
@@ -323,7 +330,7 @@ impl Finder {
             let answer = match answers.recv_timeout(most) {
                 Ok(answer) => answer,
                 Err(RecvTimeoutError::Timeout) => {
-                    self.passed_over.fetch_add(1, Relaxed);
+                    self.pass_over();
                     for at in &asked {
                         self.homes[*at].was_silent();
                     }

@@ -94,9 +94,8 @@ impl Rebuilder {
             let made = self.rebuild(group, *number, home, wait, to);
             made.map(|trailer| (trailer, true))
         };
-        let passed_over = self.finder.passed_over();
         match attempt(Wait::Briefly) {
-            Err(_) if self.finder.passed_over() != passed_over => attempt(Wait::Fully),
+            Err(_) if self.finder.has_passed_over() => attempt(Wait::Fully),
             done => done,
         }
     }

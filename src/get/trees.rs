@@ -176,6 +176,9 @@ impl Trees {
                 Wait::Briefly => cursor.try_lock().ok(),
                 Wait::Fully => Some(lock(cursor)),
             };
+            if cursor.is_none() {
+                self.finder().pass_over();
+            }
             let begin = || {
                 let finder = Weak::clone(&self.finder);
                 self.walker_by(number, seq, move || {
