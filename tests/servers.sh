@@ -158,17 +158,20 @@ seaweedfs_stores() {
     (as_s3 "$s3_port" && timeout 5 s5cmd --retry-count 0 pipe s3://bkt/first <"$configs/requirements.txt")
 }
 
-# The server dies when 300 MB are read, with the requests of all jobs under way.
+# The server that has most by then dies when 300 MB are read, with the requests of all jobs under way.
 seaweedfs_gigabyte_while_a_volume_server_dies() {
     as_s3 "$s3_port"
     random 1G stream
     {
         head -c 300M
-        kill -KILL "${server[weed_volume_2]}"
+        du -s "$work/seaweedfs/"{1,2,3} | sort -n | sed -n '$s/.*\///p' >victim
+        kill -KILL "${server[weed_volume_$(cat victim)]}"
         cat
     } <stream | sx-encode -0 | sx-put --to s3://bkt/gigabyte >key || fail 'no upload'
-    [ "$(du -sm "$work/seaweedfs/2" | cut -f 1)" -gt 50 ] || fail 'the server had no part in it'
-    ! is_open "$volume_2" || fail 'the server is alive'
+    local port
+    port=volume_$(cat victim)
+    [ "$(du -sm "$work/seaweedfs/$(cat victim)" | cut -f 1)" -gt 50 ] || fail 'the server had no part in it'
+    ! is_open "${!port}" || fail 'the server is alive'
     comes_back
 }
 
