@@ -7,6 +7,7 @@
 //! the walk, by a cursor that knows where the tree has the frames that are being fetched.
 
 use super::fetch::{Finder, PATIENCE, Wait, silent};
+use super::gather::lock;
 use crate::error::{Error, Result};
 use crate::index::{Fetch, Found, Link, Piece, Walker};
 use crate::key::{Digest, Location};
@@ -45,10 +46,6 @@ impl Answers {
     fn is_any_there(&self) -> bool {
         self.roots.iter().flatten().any(Result::is_ok)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().expect("internal error: a worker panicked")
 }
 
 impl Trees {
@@ -160,8 +157,8 @@ impl Trees {
     }
 
     /// Where the trees have a frame, and the homes there: a data frame, by its number, or a parity frame,
-    /// by the number of the first data frame of its group. Waits briefly, if at all, for a tree that is
-    /// out of reach or being read; then that tree is left out.
+    /// by the number of the first data frame of its group. If the wait is brief, a tree that is out of reach,
+    /// or that another worker is reading, is left out.
     pub fn places(&self, seq: u64, digest: &Digest, wait: Wait) -> Vec<(usize, Location)> {
         let mut places = Vec::new();
         if self.all.len() == 1 {
